@@ -1,0 +1,21 @@
+# The commands of this project; `make help` lists them. The work itself is in bin/, so that it can be read.
+
+.PHONY: help run test lint clean
+.DEFAULT_GOAL := help
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /  make \1  |/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null || grep '## ' $(MAKEFILE_LIST)
+
+# One simple command, which make starts without a shell in between: Ctrl-C reaches the server itself.
+run: ## set up what is missing, then serve (PORT=8000 HOST=127.0.0.1 DATA_DIR=var)
+	@bin/run
+
+test: ## set up what is missing, then run every test
+	@bin/test
+
+lint: ## ruff and mypy --strict
+	@bin/lint
+
+clean: ## remove the virtual environments and caches; var/, where your notices are, stays
+	rm -rf .venv .venv-next .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

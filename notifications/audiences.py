@@ -1,0 +1,193 @@
+"""Who a notice is for, as one string: `everyone`, `staff`, `user:42`, `group:7`, `topic:deploys`."""
+
+from __future__ import annotations
+
+import difflib
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, get_args
+
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Group
+from django.db.models import Q, QuerySet
+
+from notifications.models import Subscription, Topic
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import AnonymousUser, User
+
+Kind = Literal["everyone", "staff", "user", "group", "topic"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+
+class UnknownAudience(ValueError):
+    """Nobody, no group or no topic goes by that name. `name` is what was asked for, `nearest` what exists."""
+
+    def __init__(self, kind: str, name: str, nearest: Iterable[str] = ()) -> None:
+        self.kind, self.name, self.nearest = kind, name, list(nearest)
+        hint = f"; the nearest: {', '.join(self.nearest)}" if self.nearest else ""
+        super().__init__(f"no {kind} called {name!r}{hint}")
+
+
+@dataclass(frozen=True, slots=True)
+class Audience:
+    """One rule that says who is meant. `str(audience)` is what is stored and what a hub looks up."""
+
+    kind: Kind
+    key: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.key}" if self.key else self.kind
+
+    @classmethod
+    def parse(cls, text: str) -> Audience:
+        """The audience that ``text`` names.
+
+        Raises:
+            UnknownAudience: ``text`` is none of `everyone`, `staff`, `user:ID`, `group:ID`, `topic:SLUG`.
+        """
+        kind, _, key = text.partition(":")
+        if kind not in KINDS or bool(key) == (kind in ("everyone", "staff")):
+            raise UnknownAudience("audience", text, ["everyone", "staff", "user:ID", "group:ID", "topic:SLUG"])
+        if kind in ("user", "group") and not (key.isascii() and key.isdecimal() and len(key) <= 18):
+            raise UnknownAudience(kind, key)  # a bigint has 18 digits for certain
+        return cls(kind, key)
+
+    @classmethod
+    def user(cls, user: User) -> Audience:
+        return cls("user", str(user.pk))
+
+    @classmethod
+    def group(cls, group: Group) -> Audience:
+        return cls("group", str(group.pk))
+
+    @classmethod
+    def topic(cls, topic: Topic) -> Audience:
+        return cls("topic", topic.slug)
+
+
+EVERYONE = Audience("everyone")
+STAFF = Audience("staff")
+
+
+def users_called(names: Iterable[str]) -> list[Audience]:
+    """The audiences of active users with these user names.
+
+    Raises:
+        UnknownAudience: nobody active has one of the names.
+    """
+    User = get_user_model()
+    field = User.USERNAME_FIELD
+    active = User.objects.filter(is_active=True)
+    return [Audience("user", str(pk)) for pk in _keys_of("user", active, field, names)]
+
+
+def groups_called(names: Iterable[str]) -> list[Audience]:
+    """The audiences of the groups with these names. Raises `UnknownAudience` like `users_called`."""
+    return [Audience("group", str(pk)) for pk in _keys_of("group", Group.objects.all(), "name", names)]
+
+
+def topics_called(slugs: Iterable[str]) -> list[Audience]:
+    """The audiences of the topics with these slugs. Raises `UnknownAudience` like `users_called`."""
+    slugs = list(slugs)
+    _keys_of("topic", Topic.objects.all(), "slug", slugs)
+    return [Audience("topic", slug) for slug in slugs]
+
+
+def _keys_of(kind: str, rows: QuerySet, field: str, names: Iterable[str]) -> list[object]:  # type: ignore[type-arg]
+    names = list(dict.fromkeys(names))
+    _check_storable(kind, names)
+    found = dict(rows.filter(**{f"{field}__in": names}).values_list(field, "pk")) if names else {}
+    for name in names:
+        if name not in found:
+            # 1,000 candidates are compared in a few milliseconds; those that begin alike come first.
+            alike = Q(**{f"{field}__istartswith": name[:2]})
+            candidates = list(rows.filter(alike).values_list(field, flat=True)[:1000])
+            candidates += rows.exclude(alike).values_list(field, flat=True)[:1000]
+            raise UnknownAudience(kind, name, difflib.get_close_matches(name, candidates, n=3, cutoff=0.5))
+    return [found[name] for name in names]
+
+
+def _check_storable(kind: str, names: Iterable[str]) -> None:
+    """No database can be asked for NUL, nor for what a shell's broken UTF-8 becomes: a lone surrogate."""
+    for name in names:
+        if any(unicodedata.category(character) in ("Cc", "Cs") for character in name):
+            raise UnknownAudience(kind, name)
+
+
+def check_exists(audiences: Iterable[Audience]) -> None:
+    """One query for each kind of audience that names a row.
+
+    Raises:
+        UnknownAudience: an audience names a row that does not exist, or a user who is not active.
+    """
+    wanted: dict[str, set[str]] = {}
+    for audience in audiences:
+        wanted.setdefault(audience.kind, set()).add(audience.key)
+    if users := wanted.get("user"):
+        _check_all_found("user", users, get_user_model().objects.filter(is_active=True), "pk")
+    if groups := wanted.get("group"):
+        _check_all_found("group", groups, Group.objects.all(), "pk")
+    if topics := wanted.get("topic"):
+        _check_all_found("topic", topics, Topic.objects.all(), "slug")
+
+
+def _check_all_found(kind: str, keys: set[str], rows: QuerySet, field: str) -> None:  # type: ignore[type-arg]
+    _check_storable(kind, keys)
+    found = {str(key) for key in rows.filter(**{f"{field}__in": keys}).values_list(field, flat=True)}
+    if missing := sorted(keys - found):
+        raise UnknownAudience(kind, missing[0])
+
+
+def audiences_of(user: User | AnonymousUser) -> frozenset[str]:
+    """Every audience that ``user`` belongs to now; none for somebody who may not receive anything."""
+    if not user.is_authenticated or not user.is_active:
+        return frozenset()
+    audiences = {str(EVERYONE), str(Audience.user(user))}
+    if user.is_staff:
+        audiences.add(str(STAFF))
+    audiences.update(f"group:{pk}" for pk in user.groups.values_list("pk", flat=True))
+    slugs = Subscription.objects.filter(user=user).values_list("topic__slug", flat=True)
+    audiences.update(f"topic:{slug}" for slug in slugs)
+    return frozenset(audiences)
+
+
+def people_in(audiences: Iterable[Audience]) -> QuerySet[User]:
+    """The active users whom these audiences reach now, each once."""
+    members = Q(pk=None)
+    for audience in audiences:
+        match audience.kind:
+            case "everyone":
+                members |= Q(is_active=True)
+            case "staff":
+                members |= Q(is_staff=True)
+            case "user":
+                members |= Q(pk=audience.key)
+            case "group":
+                members |= Q(pk__in=Group.user_set.through.objects.filter(group_id=audience.key).values("user"))
+            case "topic":
+                members |= Q(pk__in=Subscription.objects.filter(topic__slug=audience.key).values("user"))
+    return get_user_model().objects.filter(members, is_active=True)
+
+
+def describe(audiences: Iterable[Audience]) -> list[str]:
+    """The audiences in words, for a person: `everyone`, `ada`, `group Operations`, `topic deploys`."""
+    audiences = list(audiences)
+    users = [a.key for a in audiences if a.kind == "user"]
+    groups = [a.key for a in audiences if a.kind == "group"]
+    User = get_user_model()
+    usernames = dict(User.objects.filter(pk__in=users).values_list("pk", User.USERNAME_FIELD)) if users else {}
+    group_names = dict(Group.objects.filter(pk__in=groups).values_list("pk", "name")) if groups else {}
+    words = []
+    for audience in audiences:
+        match audience.kind:
+            case "user":
+                words.append(usernames.get(int(audience.key), str(audience)))
+            case "group":
+                words.append(f"group {group_names.get(int(audience.key), audience.key)}")
+            case "topic":
+                words.append(f"topic {audience.key}")
+            case _:
+                words.append(str(audience))
+    return words

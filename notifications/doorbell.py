@@ -1,0 +1,153 @@
+"""Telling every server process that something changed: the only code that touches the channel layer.
+
+A bell makes a notice arrive at once. It never decides whether it arrives: hubs also look at the log themselves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import logging
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import redis
+from channels.layers import get_channel_layer
+from django.conf import settings
+from msgspec import Struct
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from config.redis import NO_LAYER, PATIENCE
+from notifications.entries import Entry
+
+logger = logging.getLogger(__name__)
+
+GROUP = "hubs"
+MAX_BYTES = 65_536  # a longer bell carries only the head, and hubs read the log
+
+
+class LogGrew(Struct, tag="log_grew", frozen=True):
+    """Positions `first` to `head` are taken. `entries` are all of them, in order, or none (then read the log)."""
+
+    epoch: str
+    first: int
+    head: int
+    entries: list[Entry]
+
+
+class InboxChanged(Struct, tag="inbox_changed", frozen=True):
+    """One person's read state changed; `text` is the frame for all of that person's sockets."""
+
+    user_id: int
+    text: str
+
+
+class Probe(Struct, tag="probe", frozen=True):
+    """A hub rings itself, to learn whether its subscription still works."""
+
+    hub: str
+
+
+Bell = LogGrew | InboxChanged | Probe
+_decoder: msgspec.msgpack.Decoder[Bell] = msgspec.msgpack.Decoder(Bell)
+
+
+def ring(bell: Bell) -> int | None:
+    """Ring every hub's bell. Blocks for 3 s at the most; never raises on account of Redis.
+
+    Without Redis, the hub of this process at least hears it; the others find the news in the log.
+
+    One PUBLISH in the layer's own wire format. `async_to_sync(layer.group_send)` would cost a new thread, event
+    loop and connection each time: 4.2 ms against 0.12 ms.
+
+    Returns:
+        How many server processes heard it; None if Redis did not answer, or there is none.
+    """
+    if settings.REDIS_URL == NO_LAYER:
+        _ring_here(bell)
+        return None
+    payload = msgspec.msgpack.encode(bell)
+    if len(payload) > MAX_BYTES and isinstance(bell, LogGrew):
+        payload = msgspec.msgpack.encode(msgspec.structs.replace(bell, entries=[]))
+    layer: Any = get_channel_layer()
+    channel = f"{settings.CHANNEL_LAYERS['default']['CONFIG']['prefix']}__group__{GROUP}"
+    try:
+        heard = _client(settings.REDIS_URL).publish(channel, layer.serialize({"type": "bell", "bell": payload}))
+    except (redis.ConnectionError, redis.TimeoutError, redis.ResponseError) as error:
+        logger.warning("Redis did not take the bell; hubs will find it in the log: %s", error)
+        _ring_here(bell)
+        return None
+    return int(heard)
+
+
+def _ring_here(bell: Bell) -> None:
+    for subscription in list(_subscriptions):
+        subscription.hear_soon(bell)
+
+
+@functools.cache
+def _client(url: str) -> redis.Redis:
+    """One pool a process. A connection that Redis closed meanwhile is replaced once; a time-out is final."""
+    retry = Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,))
+    return redis.Redis.from_url(url, retry=retry, **PATIENCE)
+
+
+_subscriptions: weakref.WeakSet[Subscription] = weakref.WeakSet()
+
+
+class Subscription:
+    """A hub's ear at the channel layer: one channel in one group.
+
+    ``on_bell`` is called with each `Bell`, on the event loop; it must not block and must not raise.
+    """
+
+    def __init__(self, on_bell: Callable[[Bell], None]) -> None:
+        self._on_bell = on_bell
+        self._loop = asyncio.get_running_loop()
+        self._listening: asyncio.Task[None] | None = None
+        _subscriptions.add(self)
+
+    @property
+    def is_open(self) -> bool:
+        return self._listening is not None and not self._listening.done()
+
+    def hear_soon(self, bell: Bell) -> None:
+        """Hear a bell that was rung in this process, from whatever thread."""
+        with contextlib.suppress(RuntimeError):  # the loop has ended, and its pages with it
+            self._loop.call_soon_threadsafe(self._on_bell, bell)
+
+    async def open(self) -> None:
+        """Join the group. Whatever is rung from now on is heard.
+
+        Raises:
+            redis.RedisError, OSError: the layer is away; call again later.
+        """
+        layer: Any = get_channel_layer()
+        channel = await layer.new_channel()
+        await layer.group_add(GROUP, channel)
+        self._listening = asyncio.create_task(self._listen(layer, channel), name="doorbell")
+
+    async def close(self) -> None:
+        """Leave, and drop the connection whatever state it is in. Takes 3 s at the most."""
+        if self._listening:
+            self._listening.cancel()
+            await asyncio.wait([self._listening], timeout=1)
+            self._listening = None
+        layer: Any = get_channel_layer()
+        with contextlib.suppress(redis.RedisError, OSError, TimeoutError):
+            await asyncio.wait_for(layer.flush(), timeout=2)
+
+    async def _listen(self, layer: Any, channel: str) -> None:
+        while True:
+            message = await layer.receive(channel)
+            try:
+                bell = _decoder.decode(message["bell"])
+            except (msgspec.MsgspecError, KeyError, TypeError) as error:
+                # A neighbour of another version during a deploy, or a stranger: the log has what matters.
+                logger.warning("A bell that this version does not know: %s", error)
+                continue
+            self._on_bell(bell)

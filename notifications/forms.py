@@ -1,0 +1,149 @@
+"""What a person fills in to send a notice, on the site and in the admin."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Group, User
+from django.db.models import TextChoices
+from django.utils.translation import gettext_lazy as _
+
+from notifications.audiences import EVERYONE, STAFF, Audience, UnknownAudience, users_called
+from notifications.models import Level, Notice, Topic
+from notifications.sending import MAX_KEY, MAX_TITLE, MAX_URL, InvalidNotice, SendingRefused, send_notice
+
+
+class Wide(TextChoices):
+    """The audiences that need no name."""
+
+    EVERYONE = "everyone", _("Everyone")
+    STAFF = "staff", _("Staff")
+
+
+class WriteForm(forms.Form):
+    """The text of a notice. What it may hold is decided by `send_notice`, whose refusals become field errors."""
+
+    title = forms.CharField(label=_("Title"), max_length=MAX_TITLE)
+    body = forms.CharField(
+        label=_("Body"),
+        required=False,
+        widget=forms.Textarea({"rows": 5}),
+        help_text=_("Plain text, up to 8 KiB."),
+    )
+    level = forms.ChoiceField(label=_("Level"), choices=Level.choices, initial=Level.INFO)
+    url = forms.CharField(
+        label=_("Link"),
+        required=False,
+        max_length=MAX_URL,
+        help_text=_("https://… or a path on this site, such as /reports/7/"),
+    )
+
+    def send(self, *, audiences: list[Audience], sender: User, source: str) -> Notice | None:
+        """Send what was filled in; None, with an error on the field it concerns, when it is refused."""
+        values = {
+            name: self.cleaned_data[name]
+            for name in ("title", "body", "level", "url", "key", "publish_at", "expires_at")
+            if self.cleaned_data.get(name)
+        }
+        try:
+            return send_notice(audiences=audiences, sender=sender, source=source, **values)
+        except InvalidNotice as error:
+            self.add_error(error.field if error.field in self.fields else None, str(error))
+        except UnknownAudience as error:
+            self.add_error("users" if error.kind == "user" and "users" in self.fields else None, str(error))
+        except SendingRefused as error:
+            self.add_error(None, str(error))
+        return None
+
+
+class LaterMixin(forms.Form):
+    """When a notice appears and ends, and what it replaces."""
+
+    publish_at = forms.SplitDateTimeField(label=_("Publish at"), required=False, help_text=_("Empty: at once."))
+    expires_at = forms.SplitDateTimeField(
+        label=_("Expires"), required=False, help_text=_("Then it leaves every inbox. Empty: never.")
+    )
+    key = forms.CharField(
+        label=_("Key"),
+        required=False,
+        max_length=MAX_KEY,
+        help_text=_("Recalls earlier notices with the same key for the same audiences."),
+    )
+
+
+class SendForm(WriteForm):
+    """The site's form: people by user name, groups and topics by ticking."""
+
+    wide = forms.MultipleChoiceField(
+        label=_("For"),
+        choices=Wide.choices,
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        help_text=_("At least one of these, of the people, groups or topics below."),
+    )
+    users = forms.CharField(
+        label=_("People"), required=False, help_text=_("User names, separated by commas or spaces.")
+    )
+    groups = forms.ModelMultipleChoiceField(
+        label=_("Groups"),
+        queryset=Group.objects.order_by("name"),
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+    )
+    topics = forms.ModelMultipleChoiceField(
+        label=_("Topics"),
+        queryset=Topic.objects.order_by("name"),
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+    )
+
+    def clean_users(self) -> list[Audience]:
+        try:
+            return users_called(self.cleaned_data["users"].replace(",", " ").split())
+        except UnknownAudience as error:
+            raise forms.ValidationError(str(error)) from error
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        if not self.errors and not self.audiences():
+            raise forms.ValidationError(_("Choose at least one audience."))
+        return cleaned
+
+    def audiences(self) -> list[Audience]:
+        data = self.cleaned_data
+        return [
+            *(Audience.parse(name) for name in data.get("wide", [])),
+            *data.get("users", []),
+            *(Audience.group(group) for group in data.get("groups", [])),
+            *(Audience.topic(topic) for topic in data.get("topics", [])),
+        ]
+
+
+class ComposeForm(LaterMixin, WriteForm):
+    """The admin's form. The pickers get their widgets in admin.py."""
+
+    everyone = forms.BooleanField(label=_("Everyone"), required=False)
+    staff = forms.BooleanField(label=_("Staff"), required=False)
+    users = forms.ModelMultipleChoiceField(
+        label=_("People"), queryset=get_user_model().objects.filter(is_active=True), required=False
+    )
+    groups = forms.ModelMultipleChoiceField(label=_("Groups"), queryset=Group.objects.all(), required=False)
+    topics = forms.ModelMultipleChoiceField(label=_("Topics"), queryset=Topic.objects.all(), required=False)
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        if not self.errors and not self.audiences():
+            raise forms.ValidationError(_("Choose at least one audience."))
+        return cleaned
+
+    def audiences(self) -> list[Audience]:
+        data = self.cleaned_data
+        return [
+            *([EVERYONE] if data.get("everyone") else []),
+            *([STAFF] if data.get("staff") else []),
+            *(Audience.user(user) for user in data.get("users", [])),
+            *(Audience.group(group) for group in data.get("groups", [])),
+            *(Audience.topic(topic) for topic in data.get("topics", [])),
+        ]

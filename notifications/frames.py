@@ -1,0 +1,156 @@
+"""Every frame on the notice socket, both ways, and every close code. No Django, no I/O.
+
+README.md lists them (a test compares its tables with this file); docs/protocol.md tells how to write a client.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta, Struct
+
+MAX_CLIENT_BYTES = 4096  # a client's longest frame: `read` with 500 ids
+MAX_IDS = 500
+
+Whole = Annotated[int, Meta(ge=0, le=2**63 - 1)]  # what a database's bigint can hold
+
+
+class CloseCode(IntEnum):
+    """Application close codes (4000–4999 is the private range of RFC 6455 §7.4.2).
+
+    4000–4499: come back. 4500–4999: do not.
+    """
+
+    DRAINING = 4001
+    SESSION_EXPIRED = 4005
+    TOO_SLOW = 4008
+    NO_ANSWER = 4012
+    TOO_MANY_FRAMES = 4013
+    BAD_FRAMES = 4400
+    NOT_SIGNED_IN = 4501
+    ACCESS_WITHDRAWN = 4503
+    TOO_MANY_CONNECTIONS = 4504
+
+
+class NoticeBody(Struct, frozen=True):
+    """A notice as a page shows it. Times are ISO 8601 in UTC. Nothing in it depends on who reads it."""
+
+    id: int
+    title: str
+    body: str
+    level: str
+    url: str
+    sender: str
+    published_at: str
+    expires_at: str | None
+    published: int
+    recalled: bool
+
+
+# From the server ------------------------------------------------------------------------------------------
+
+
+class Welcome(Struct, tag="welcome", frozen=True):
+    """`cursor`: what the client holds now; what follows comes after it. `unread` is true as of `position`.
+
+    `heartbeat` is in seconds.
+    """
+
+    cursor: str
+    position: int
+    resumed: bool
+    unread: int
+    heartbeat: float
+
+
+class NoticeFrame(Struct, tag="notice", frozen=True):
+    position: int
+    notice: NoticeBody
+
+
+class Inbox(Struct, tag="inbox", frozen=True, omit_defaults=True):
+    """Read state changed, in this or another tab: these `read` ids, or all that was `published` ≤ `read_through`.
+
+    `unread` is true as of `position`: a notice published later is not in it.
+    """
+
+    unread: int
+    position: int
+    read: list[int] | None = None
+    read_through: int | None = None
+
+
+class Heartbeat(Struct, tag="heartbeat", frozen=True):
+    position: int
+
+
+class Reset(Struct, tag="reset", frozen=True):
+    """Too much was missed, or the cursor means nothing here: fetch the inbox afresh, go on from its cursor."""
+
+
+class Bye(Struct, tag="bye", frozen=True):
+    """Sent just before a planned close; come back after `retry_ms` milliseconds."""
+
+    code: int
+    retry_ms: int
+
+
+class Error(Struct, tag="error", frozen=True):
+    code: str
+    detail: str
+
+
+ServerFrame = Welcome | NoticeFrame | Inbox | Heartbeat | Reset | Bye | Error
+
+_encoder = msgspec.json.Encoder()
+
+
+def encode(frame: ServerFrame) -> str:
+    return _encoder.encode(frame).decode()
+
+
+# From the client ------------------------------------------------------------------------------------------
+
+
+class Read(Struct, tag="read", frozen=True):
+    ids: Annotated[list[Whole], Meta(max_length=MAX_IDS)]
+
+
+class ReadAll(Struct, tag="read_all", frozen=True):
+    through: Whole
+
+
+class Alive(Struct, tag="alive", frozen=True):
+    """The answer to a heartbeat: the position that the page has reached."""
+
+    position: Whole
+
+
+ClientFrame = Read | ReadAll | Alive
+CLIENT_FRAMES: dict[str, type[ClientFrame]] = {"read": Read, "read_all": ReadAll, "alive": Alive}
+
+
+class BadFrame(ValueError):
+    """What a client sent is no frame of ours; the message says what is wrong and what there is."""
+
+
+_decoder: msgspec.json.Decoder[ClientFrame] = msgspec.json.Decoder(ClientFrame)
+
+
+def decode(text: str) -> ClientFrame:
+    """The client's frame.
+
+    Raises:
+        BadFrame: too long, not JSON, of an unknown type, or with a wrong or missing value.
+    """
+    size = len(text.encode(errors="replace"))
+    if size > MAX_CLIENT_BYTES:
+        raise BadFrame(f"the frame has {size} bytes; {MAX_CLIENT_BYTES} is the most")
+    try:
+        return _decoder.decode(text)
+    except msgspec.ValidationError as error:
+        raise BadFrame(f"{error}; the types are {', '.join(CLIENT_FRAMES)}") from error
+    except (msgspec.DecodeError, RecursionError, UnicodeEncodeError) as error:  # a lone surrogate is no text
+        raise BadFrame(f"not JSON: {error}") from error

@@ -1,0 +1,158 @@
+"""Who may connect, and for how long: origin, session, limits."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from importlib import import_module
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY, get_user_model, load_backend
+from django.contrib.auth.models import User
+from django.http import parse_cookie
+from django.http.request import split_domain_port, validate_host
+from django.utils.crypto import constant_time_compare
+
+from notifications import inbox, log
+from notifications.audiences import audiences_of
+from notifications.log import Place
+
+logger = logging.getLogger(__name__)
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+# Origin ---------------------------------------------------------------------------------------------------
+
+
+class SameOrigin:
+    """Refuses, with 403, a handshake that a page of another site began.
+
+    A browser sends the cookies of our site along with any handshake, and always says from which page (`Origin`).
+    A client that says nothing is no browser, so nobody's cookies were borrowed.
+    """
+
+    def __init__(self, app: Callable[[Scope, Receive, Send], Awaitable[None]]) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = _headers(scope)
+        host, origin = headers.get("host", ""), headers.get("origin")
+        if not _is_ours(host) or (origin is not None and not _may_come_from(origin, host, scope)):
+            logger.warning("Refused a handshake: origin %r, host %r (see WS_ALLOWED_ORIGINS)", origin, host)
+            await refuse_handshake(scope, send, 403, "This origin may not open a WebSocket here.")
+            return
+        await self._app(scope, receive, send)
+
+
+async def refuse_handshake(scope: Scope, send: Send, status: int, sentence: str) -> None:
+    """Answer a handshake with an HTTP status where the server can, else by a close, which means 403."""
+    if "websocket.http.response" not in (scope.get("extensions") or {}):
+        await send({"type": "websocket.close"})
+        return
+    body = sentence.encode()
+    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "websocket.http.response.start", "status": status, "headers": headers})
+    await send({"type": "websocket.http.response.body", "body": body})
+
+
+def _headers(scope: Scope) -> dict[str, str]:
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+
+
+def _is_ours(host: str) -> bool:
+    domain, _ = split_domain_port(host)
+    allowed = settings.ALLOWED_HOSTS
+    if settings.DEBUG and not allowed:
+        allowed = [".localhost", "127.0.0.1", "[::1]"]
+    return bool(domain) and validate_host(domain, allowed)
+
+
+def _may_come_from(origin: str, host: str, scope: Scope) -> bool:
+    """Whether ``origin`` is the page's own (same scheme, host and port), or one of WS_ALLOWED_ORIGINS."""
+    if origin in settings.WS_ALLOWED_ORIGINS:
+        return True
+    try:
+        page = urlsplit(origin)
+        ours = urlsplit(f"//{host}")
+        if page.scheme not in DEFAULT_PORTS or not page.hostname:
+            return False
+        default = DEFAULT_PORTS[page.scheme]
+        same_place = (page.hostname, page.port or default) == (ours.hostname, ours.port or default)
+    except ValueError:  # http://[::1, or a port that is no number
+        return False
+    # Daphne does not say the scheme; behind it, host and port decide.
+    scheme = {"ws": "http", "wss": "https"}.get(scope.get("scheme", ""), page.scheme)
+    return same_place and scheme == page.scheme
+
+
+# Session --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """The person behind a socket, as of the handshake."""
+
+    user_id: int
+    audiences: frozenset[str]
+    joined_at: datetime
+    session_ends: float  # seconds since 1970
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A reader, and their unread count as of ``place``: everything that a handshake asks the database."""
+
+    reader: Reader
+    place: Place
+    unread: int
+
+
+def session_key_of(scope: Scope) -> str | None:
+    return parse_cookie(_headers(scope).get("cookie", "")).get(settings.SESSION_COOKIE_NAME)
+
+
+def arrival_with(session_key: str | None) -> Arrival | None:
+    """Who signed in with this session, or None. Only reads: a handshake never changes or deletes a session."""
+    if not session_key:
+        return None
+    session = import_module(settings.SESSION_ENGINE).SessionStore(session_key)
+    user = _user_of(session)
+    if user is None:
+        return None
+    reader = Reader(
+        user_id=user.pk,
+        audiences=audiences_of(user),
+        joined_at=user.date_joined,
+        session_ends=session.get_expiry_date().timestamp(),
+    )
+    place = log.head()
+    return Arrival(reader, place, inbox.unread_count(user, place))
+
+
+def user_called(user_id: int) -> User:
+    return get_user_model().objects.get(pk=user_id)
+
+
+def _user_of(session: Any) -> User | None:
+    """Like `django.contrib.auth.get_user`, which would delete a session that was signed with an older secret."""
+    try:
+        user_id = get_user_model()._meta.pk.to_python(session[SESSION_KEY])
+        backend_path = session[BACKEND_SESSION_KEY]
+    except KeyError:
+        return None
+    if backend_path not in settings.AUTHENTICATION_BACKENDS:
+        return None
+    user = load_backend(backend_path).get_user(user_id)  # None for somebody who may not sign in any more
+    if user is None:
+        return None
+    signed = session.get(HASH_SESSION_KEY, "")
+    hashes = [user.get_session_auth_hash(), *user.get_session_auth_fallback_hash()]
+    return user if any(constant_time_compare(signed, each) for each in hashes) else None

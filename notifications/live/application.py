@@ -1,0 +1,44 @@
+"""The ASGI application of one server process: gives every connection its hub, and begins and ends the hub."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from notifications.live.access import Receive, Scope, Send
+from notifications.live.hub import Hub
+
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+class LiveApplication:
+    """Wraps ``app``; each scope finds the process's hub as `scope["hub"]`.
+
+    The hub begins with the server's start-up where the server tells of it, else with the first connection (Daphne
+    does not know `lifespan`).
+    """
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+        self._hubs: dict[asyncio.AbstractEventLoop, Hub] = {}  # one, but for tests that bring their own loops
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+        else:
+            await self._app({**scope, "hub": self._hub()}, receive, send)
+
+    def _hub(self) -> Hub:
+        loop = asyncio.get_running_loop()
+        if loop not in self._hubs:
+            self._hubs[loop] = Hub()
+            self._hubs[loop].start()
+        return self._hubs[loop]
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        await receive()
+        hub = self._hub()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await hub.stop()
+        await send({"type": "lifespan.shutdown.complete"})

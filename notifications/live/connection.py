@@ -1,0 +1,251 @@
+"""One open page, as the hub sees it: frames go in without waiting, and reach the socket in order."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.db import Error as DatabaseError
+
+from notifications.frames import Bye, CloseCode, Heartbeat, Reset, ServerFrame, encode
+from notifications.live.outbox import Outbox
+
+if TYPE_CHECKING:
+    from notifications.live.access import Reader
+    from notifications.live.hub import Hub
+
+logger = logging.getLogger(__name__)
+
+STUCK_SECONDS = 30  # a socket that takes nothing for so long is closed
+CLOSE_SECONDS = 5  # for the last frames, then the transport is cut
+
+Send = Callable[[dict[str, Any]], Coroutine[Any, Any, None]]
+
+
+class Connection:
+    """Writes to one socket.
+
+    While nothing blocks, `offer` writes at once: no task, no queue, no await. When the socket takes no more, frames
+    wait in the outbox and one task goes on writing; when the outbox collapses, that task repairs it from the log.
+    """
+
+    __slots__ = (
+        "_abort",
+        "_blocked_since",
+        "_flowing",
+        "_heartbeat_at",
+        "_hub",
+        "_outbox",
+        "_send",
+        "_tasks",
+        "_unanswered_since",
+        "_written",
+        "closing",
+        "displayed",
+        "reader",
+    )
+
+    def __init__(self, reader: Reader, hub: Hub, send: Send, abort: Callable[[], None] | None) -> None:
+        self.reader = reader
+        self.displayed = 0  # the position that the page says it has reached
+        self.closing = False
+        self._hub = hub
+        self._send = send
+        self._abort = abort  # cuts the transport, where the server lets us
+        self._outbox = Outbox()
+        self._flowing = False  # frames may be written at once; until then they wait in the outbox
+        self._written = 0  # everything up to this position was written, if it was for this reader
+        self._blocked_since: float | None = None
+        self._heartbeat_at = time.monotonic()
+        self._unanswered_since: float | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def audiences(self) -> frozenset[str]:
+        return self.reader.audiences
+
+    @property
+    def user_id(self) -> int:
+        return self.reader.user_id
+
+    # From the hub -----------------------------------------------------------------------------------------
+
+    def offer(self, text: str, position: int | None) -> None:
+        """Write one frame, or queue it. ``position`` is its place in the log; None for one without."""
+        if position is not None and position <= self._written:
+            return  # the page was rendered with it, by a process that was ahead of this one
+        if not self._flowing:
+            self._outbox.put(text, position)
+            return
+        step = self._send({"type": "websocket.send", "text": text})
+        try:
+            waiting = step.send(None)
+        except StopIteration:
+            if position is not None:
+                self._written = position
+        except Exception as error:  # whatever it is, the next page must get its notice
+            self._lost(error)
+        else:
+            self._block()
+            self._do(self._go_on(_Resumed(step, waiting), position))
+
+    def visit(self, now: float, position: int) -> None:
+        """Look after this socket: heartbeat, its answer, a stuck write, the end of the session."""
+        if self.closing:
+            return
+        if self._blocked_since is not None:
+            if now - self._blocked_since > STUCK_SECONDS:
+                self.close(CloseCode.TOO_SLOW, "too slow: the page reads nothing")
+        elif self._unanswered_since is not None and (now - self._unanswered_since > settings.HEARTBEAT_ANSWER_SECONDS):
+            self.close(CloseCode.NO_ANSWER, "no answer to heartbeats")
+        elif self.reader.session_ends <= time.time():
+            self.close(CloseCode.SESSION_EXPIRED, "the session has expired: sign in again")
+        elif self._flowing and now - self._heartbeat_at > settings.HEARTBEAT_SECONDS * 0.9:
+            self._heartbeat_at = now
+            self._unanswered_since = self._unanswered_since or now
+            self.offer(encode(Heartbeat(position=position)), None)
+
+    def reset(self) -> None:
+        """What this page holds means nothing any more: it fetches its inbox afresh."""
+        self.offer(encode(Reset()), None)
+
+    # From the consumer ------------------------------------------------------------------------------------
+
+    async def begin(self, welcome: str, after: int, *, complete: bool) -> None:
+        """Join the hub, and write ``welcome``, what was missed since ``after``, and what came meanwhile.
+
+        Not ``complete``: what was missed is not known, and a reset is written in its place.
+        """
+        self._written = after
+        self._blocked_since = time.monotonic()
+        through = self._hub.join(self)  # in this same step of the loop: from here on, entries wait in the outbox
+        await self._send({"type": "websocket.send", "text": welcome})
+        await self._replay(after if complete else None, through)
+        await self._empty_outbox()
+
+    def answered(self, position: int) -> None:
+        """The page has answered a heartbeat, and shows everything up to ``position``."""
+        self._unanswered_since = None
+        self.displayed = max(self.displayed, position)
+
+    def say(self, frame: ServerFrame) -> None:
+        self.offer(encode(frame), None)
+
+    def close(self, code: CloseCode, reason: str, *frames: ServerFrame) -> None:
+        """Leave soon: see `leave`."""
+        if not self.closing:
+            self.closing = True
+            self._do(self.leave(code, reason, *frames))
+
+    async def leave(self, code: CloseCode, reason: str, *frames: ServerFrame) -> None:
+        """Say the last ``frames`` and close with ``code``; what was queued is left to the next connection."""
+        self.closing = True
+        try:
+            async with asyncio.timeout(CLOSE_SECONDS):
+                for frame in frames:
+                    await self._send({"type": "websocket.send", "text": encode(frame)})
+                await self._send({"type": "websocket.close", "code": int(code), "reason": reason})
+        except TimeoutError:
+            if self._abort:
+                self._abort()
+
+    def drain(self, seconds: float, retry_ms: int) -> None:
+        """The server stops: leave within ``seconds``, and tell the page when to come back."""
+        self._do(self._leave_later(seconds, retry_ms))
+
+    def end(self) -> None:
+        """The socket is gone: nothing is written any more."""
+        self.closing = True
+        self._flowing = False
+        for task in list(self._tasks):
+            task.cancel()
+
+    # Writing ----------------------------------------------------------------------------------------------
+
+    def _block(self) -> None:
+        self._flowing = False
+        self._blocked_since = time.monotonic()
+
+    async def _go_on(self, blocked: Awaitable[None], position: int | None) -> None:
+        await blocked
+        if position is not None:
+            self._written = position
+        await self._empty_outbox()
+
+    async def _empty_outbox(self) -> None:
+        """Write what waits, repair what collapsed, and let frames flow again."""
+        while True:
+            while frame := self._outbox.take():
+                text, position = frame
+                self._blocked_since = time.monotonic()
+                await self._send({"type": "websocket.send", "text": text})
+                if position is not None:
+                    self._written = position
+            if not self._outbox.collapsed:
+                break
+            lost_state = self._outbox.lost_state
+            self._outbox.reopen()
+            await self._replay(None if lost_state else self._written, self._hub.position)
+        self._blocked_since = None
+        self._flowing = True
+
+    async def _replay(self, after: int | None, through: int) -> None:
+        """Write what was missed in (``after``, ``through``]. Newer entries are in the outbox by then."""
+        entries = None if after is None else await self._hub.missed(self, after, through)
+        if entries is None:
+            self._written = max(self._written, through)
+            await self._send({"type": "websocket.send", "text": encode(Reset())})
+            return
+        for entry in entries:
+            self._blocked_since = time.monotonic()
+            await self._send({"type": "websocket.send", "text": entry.text})
+            self._written = entry.position
+        self._written = max(self._written, through)
+
+    async def _leave_later(self, seconds: float, retry_ms: int) -> None:
+        await asyncio.sleep(seconds)
+        if self.closing:
+            return
+        bye = Bye(code=CloseCode.DRAINING, retry_ms=retry_ms)
+        await self.leave(CloseCode.DRAINING, "the server is restarting", bye)
+
+    def _do(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if task.cancelled() or (error := task.exception()) is None:
+            return
+        if isinstance(error, DatabaseError):
+            # The repair needs the log. The page comes back with its cursor, by then perhaps to a better server.
+            logger.warning("A slow page could not be caught up: %s", error)
+            self.close(CloseCode.TOO_SLOW, "the log cannot be read now")
+        else:
+            self._lost(error)
+
+    def _lost(self, error: BaseException) -> None:
+        """The socket is gone, and its consumer is about to hear of it. Anything else is a fault of ours: said."""
+        self._flowing = False
+        if not isinstance(error, OSError | RuntimeError):  # the words of servers for a socket that is gone
+            logger.error("Writing to a socket failed", exc_info=error)
+
+
+class _Resumed:
+    """A half-run coroutine, taken over by a task: first what it waits for, then the rest of it."""
+
+    def __init__(self, coroutine: Coroutine[Any, Any, None], waiting: Any) -> None:
+        self._coroutine, self._waiting = coroutine, waiting
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        try:
+            yield self._waiting
+        except BaseException:
+            self._coroutine.close()
+            raise
+        yield from self._coroutine.__await__()

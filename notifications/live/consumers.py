@@ -1,0 +1,182 @@
+"""What happens on a socket: frames in, calls out. Echo and notices."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from typing import Any
+from urllib.parse import parse_qs
+
+from channels.consumer import AsyncConsumer
+from django.conf import settings
+from django.db import Error as DatabaseError
+
+from notifications import frames, inbox
+from notifications.frames import Alive, BadFrame, CloseCode, Error, Inbox, Read, ReadAll, Welcome, encode
+from notifications.live.access import Arrival, Receive, Scope, Send, arrival_with, session_key_of, user_called
+from notifications.live.connection import Connection
+from notifications.live.database import in_database
+from notifications.live.hub import Hub
+from notifications.live.protocol import ABORT, DRAIN
+from notifications.live.rate import Rate
+from notifications.log import Place
+
+logger = logging.getLogger(__name__)
+
+BAD_FRAMES = 5  # so many bad frames, and the socket is closed
+START_SECONDS = 10  # a server that cannot read the log by then sends its clients elsewhere
+LEAVING_PER_SECOND = 200  # sockets that leave a stopping server each second
+RETRY_MS = (500, 2000)  # and come back after something in between
+
+
+class EchoConsumer(AsyncConsumer):  # type: ignore[misc]
+    """Says back what it hears: `Server: m` for a text m (m itself with ?verbatim=1), the same bytes for bytes."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # Channels' own dispatch would hop to a thread for every frame: 112 µs against 40 µs.
+        prefix = "" if _query(scope).get("verbatim") == ["1"] else "Server: "
+        rate = Rate(settings.WS_RATE_LIMIT)
+        await receive()
+        await send({"type": "websocket.accept"})
+        while (event := await receive())["type"] != "websocket.disconnect":
+            if event["type"] == DRAIN:
+                await send({"type": "websocket.close", "code": 1012, "reason": "the server is restarting"})
+            elif rate.exceeded():
+                reason = f"more than {settings.WS_RATE_LIMIT} frames a second"
+                code = int(CloseCode.TOO_MANY_FRAMES)
+                await send({"type": "websocket.close", "code": code, "reason": reason})
+                return
+            elif (text := event.get("text")) is not None:
+                await send({"type": "websocket.send", "text": prefix + text})
+            else:
+                await send({"type": "websocket.send", "bytes": event["bytes"]})
+
+
+class NoticeConsumer(AsyncConsumer):  # type: ignore[misc]
+    """One reader's open page: says hello, catches it up, and then mostly listens while the hub does the talking."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Any) -> None:
+        hub: Hub = scope["hub"]
+        await receive()
+        # A refusal after the handshake can say why; before it, a browser sees no more than 1006.
+        await send({"type": "websocket.accept"})
+        try:
+            arrival = await _arrive(hub, scope)
+        except Refused as refusal:
+            await send({"type": "websocket.send", "text": encode(refusal.frame)})
+            await send({"type": "websocket.close", "code": refusal.code, "reason": refusal.frame.detail})
+            return
+        connection = Connection(arrival.reader, hub, send, (scope.get("extensions") or {}).get(ABORT))
+        try:
+            await _begin(connection, hub, arrival, _cursor_in(scope))
+            await _listen(connection, hub, receive)
+        except OSError:
+            pass  # the socket went away while we wrote to it
+        finally:
+            hub.leave(connection)
+            connection.end()
+
+
+class Refused(Exception):
+    """This page may not stay; the frame says why, in words and as a code."""
+
+    def __init__(self, code: int, error: str, detail: str) -> None:
+        self.code, self.frame = int(code), Error(code=error, detail=detail)
+        super().__init__(detail)
+
+
+async def _arrive(hub: Hub, scope: Scope) -> Arrival:
+    """Who is at the door. Raises `Refused`."""
+    try:
+        async with asyncio.timeout(START_SECONDS):
+            await hub.following.wait()
+            arrival = await in_database(arrival_with, session_key_of(scope))
+    except (TimeoutError, DatabaseError) as error:
+        logger.warning("A page was sent away, the database does not answer: %r", error)
+        raise Refused(1011, "unavailable", "the database does not answer; come back") from error
+    if arrival is None:
+        raise Refused(CloseCode.NOT_SIGNED_IN, "not_signed_in", "sign in to receive notices")
+    most = settings.WS_CONNECTIONS_PER_USER
+    if hub.connections_of(arrival.reader.user_id) >= most:
+        detail = f"{most} pages are open already; close one of them"
+        raise Refused(CloseCode.TOO_MANY_CONNECTIONS, "too_many_connections", detail)
+    return arrival
+
+
+def _cursor_in(scope: Scope) -> str:
+    return _query(scope).get("cursor", [""])[0]
+
+
+def _query(scope: Scope) -> dict[str, list[str]]:
+    query: bytes = scope["query_string"]
+    return parse_qs(query.decode("latin-1"))
+
+
+async def _begin(connection: Connection, hub: Hub, arrival: Arrival, cursor: str) -> None:
+    """Welcome the page where its ``cursor`` stands, or where the log stands; replay, or ask for a reset."""
+    here = arrival.place
+    place = Place.parse(cursor) if cursor else here
+    known = place is not None and place.epoch == hub.place.epoch == here.epoch and place.position <= here.position
+    start = place if place and known else hub.place
+    welcome = Welcome(
+        cursor=str(start),
+        position=here.position,
+        resumed=known and bool(cursor),
+        unread=arrival.unread,
+        heartbeat=settings.HEARTBEAT_SECONDS,
+    )
+    await connection.begin(encode(welcome), start.position, complete=known)
+
+
+async def _listen(connection: Connection, hub: Hub, receive: Receive) -> None:
+    """Answer the page's frames until it, or we, have had enough."""
+    rate, bad_frames = Rate(settings.WS_RATE_LIMIT), 0
+    while (event := await receive())["type"] != "websocket.disconnect":
+        if event["type"] == DRAIN:
+            _drain(connection, hub)
+        elif rate.exceeded():
+            detail = f"more than {settings.WS_RATE_LIMIT} frames a second"
+            error = Error(code="too_many_frames", detail=detail)
+            return await connection.leave(CloseCode.TOO_MANY_FRAMES, detail, error)
+        else:
+            try:
+                await _answer(connection, event)
+            except BadFrame as bad:
+                bad_frames += 1
+                connection.say(Error(code="bad_frame", detail=str(bad)))
+                if bad_frames >= BAD_FRAMES:
+                    return await connection.leave(CloseCode.BAD_FRAMES, f"{bad_frames} bad frames")
+            except DatabaseError as error:
+                logger.warning("A page's frame could not be stored: %s", error)
+                connection.say(Error(code="unavailable", detail="nothing was changed; try again"))
+
+
+async def _answer(connection: Connection, event: dict[str, Any]) -> None:
+    text = event.get("text")
+    if text is None:
+        raise BadFrame("a binary frame; send JSON as text")
+    match frames.decode(text):
+        case Alive(position=position):
+            connection.answered(position)
+        case Read(ids=ids):
+            if state := await in_database(_mark_read, connection.user_id, ids):
+                connection.say(state)
+        case ReadAll(through=through):
+            await in_database(_mark_all_read, connection.user_id, through)
+
+
+def _mark_read(user_id: int, ids: list[int]) -> Inbox | None:
+    """Mark them read. All pages hear of it by the doorbell; if this person sees none of them, this page is told."""
+    user = user_called(user_id)
+    return None if inbox.mark_read(user, ids) else inbox.state_of(user, read=[])
+
+
+def _mark_all_read(user_id: int, through: int) -> None:
+    inbox.mark_all_read(user_called(user_id), through)
+
+
+def _drain(connection: Connection, hub: Hub) -> None:
+    """Leave at a moment of our own, so that all pages do not come back at the same one."""
+    spread = min(settings.DRAIN_SECONDS, len(hub.connections) / LEAVING_PER_SECOND)
+    connection.drain(random.uniform(0, spread), random.randint(*RETRY_MS))  # noqa: S311

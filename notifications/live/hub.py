@@ -1,0 +1,357 @@
+"""Follows the log, and hands each entry to the connections it is for. One per server process and event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+import time
+import uuid
+from collections import deque
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+from typing import Any, Literal
+
+import redis
+from django.conf import settings
+from django.db import Error as DatabaseError
+from django.utils import timezone
+
+from config.redis import NO_LAYER
+from notifications import log
+from notifications.doorbell import Bell, InboxChanged, LogGrew, Probe, Subscription, ring
+from notifications.entries import Entry
+from notifications.live.connection import Connection
+from notifications.live.database import in_database
+from notifications.log import Place
+from notifications.models import ServerProcess
+
+logger = logging.getLogger(__name__)
+
+RING_ENTRIES = 1000
+REPLAY_ENTRIES = 300  # more than this, and a page is better fetched afresh
+READ_ENTRIES = 1000  # from the log at a time
+CROSSING_SECONDS = 0.05  # two bells may cross on their way; wait this long before reading the log
+PROBE_SECONDS = 2.0  # our own bell comes back within this, or the subscription is dead
+ROUND_STEPS = 50  # the connections are visited in this many slices, so that 10,000 are not woken in one tick
+DESCRIBE_SECONDS = 30  # how often a process that has no news says that it is alive
+
+State = Literal["starting", "live", "polling", "stopped"]
+
+
+class Hub:
+    """Where this process stands in the log, and who is connected to it.
+
+    `position` only ever grows within an epoch, and everything up to it has been offered to every connection that
+    it was for. `state`: *live* when the doorbell works; *polling* when news comes from looking at the log.
+    """
+
+    def __init__(self) -> None:
+        self.id = uuid.uuid4()
+        self.name = f"{socket.gethostname()}:{os.getpid()}"
+        self.state: State = "starting"
+        self.place = Place("", 0)
+        self.following = asyncio.Event()  # set once the log was first read
+        self.draining = False
+        self.connections: set[Connection] = set()
+        self._by_audience: dict[str, set[Connection]] = {}
+        self._by_user: dict[int, set[Connection]] = {}
+        self._ring: deque[Entry] = deque(maxlen=RING_ENTRIES)
+        self._ring_begins_after = 0  # the ring holds every entry after this position
+        self._early: dict[int, LogGrew] = {}  # bells that came before the one they follow, by their first position
+        self._look_wanted = asyncio.Event()
+        self._probe_heard = asyncio.Event()
+        self._subscription = Subscription(self.hear)
+        self._described: tuple[int, State, float] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def position(self) -> int:
+        return self.place.position
+
+    # Life -------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin to follow the log. Returns at once; `following` is set when the first look succeeded."""
+        for job in (self._watch_doorbell, self._follow, self._visit_connections):
+            task = asyncio.create_task(job(), name=f"hub {job.__name__}")
+            task.add_done_callback(self._on_task_end)
+            self._tasks.append(task)
+
+    def _on_task_end(self, task: asyncio.Task[None]) -> None:
+        """A task of the hub ends only when the hub stops. If one fails, say so and stop being ready."""
+        if not task.cancelled() and (error := task.exception()):
+            self.state = "stopped"
+            logger.critical("%s failed; restart this server", task.get_name(), exc_info=error)
+
+    async def stop(self) -> None:
+        """End every task of the hub, and take its line out of the list of server processes."""
+        self.state = "stopped"
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._subscription.close()
+        with contextlib.suppress(DatabaseError):
+            await in_database(ServerProcess.objects.filter(id=self.id).delete)
+
+    # Connections ------------------------------------------------------------------------------------------
+
+    def join(self, connection: Connection) -> int:
+        """Offer ``connection`` everything after the position returned."""
+        self.connections.add(connection)
+        self._by_user.setdefault(connection.user_id, set()).add(connection)
+        for audience in connection.audiences:
+            self._by_audience.setdefault(audience, set()).add(connection)
+        return self.position
+
+    def leave(self, connection: Connection) -> None:
+        """Offer it nothing more. Safe to call twice."""
+        self.connections.discard(connection)
+        _discard(self._by_user, connection.user_id, connection)
+        for audience in connection.audiences:
+            _discard(self._by_audience, audience, connection)
+
+    def connections_of(self, user_id: int) -> int:
+        return len(self._by_user.get(user_id, ()))
+
+    async def missed(self, connection: Connection, after: int, through: int) -> list[Entry] | None:
+        """What ``connection`` has missed in (``after``, ``through``], oldest first, each notice once, as it is now.
+
+        Returns:
+            None when it is too much to replay.
+        """
+        if after >= self._ring_begins_after:
+            latest = {
+                entry.notice_id: entry
+                for entry in self._ring
+                if after < entry.position <= through and _is_for(entry, connection)
+            }
+            entries = sorted(latest.values(), key=lambda entry: entry.position)
+        else:
+            entries = await in_database(
+                log.entries_for,
+                connection.audiences,
+                connection.reader.joined_at,
+                after,
+                through,
+                REPLAY_ENTRIES + 1,
+            )
+        return entries if len(entries) <= REPLAY_ENTRIES else None
+
+    # The doorbell -----------------------------------------------------------------------------------------
+
+    def hear(self, bell: Bell) -> None:
+        """What a bell means. Called on the event loop; does not block."""
+        match bell:
+            case LogGrew():
+                self._hear_of_entries(bell)
+            case InboxChanged(user_id=user_id, text=text):
+                for connection in list(self._by_user.get(user_id, ())):
+                    connection.offer(text, None)
+            case Probe(hub=name) if name == str(self.id):
+                self._probe_heard.set()
+
+    def _hear_of_entries(self, bell: LogGrew) -> None:
+        if bell.epoch != self.place.epoch or not bell.entries:
+            self._look_wanted.set()
+        elif bell.first > self.position + 1:
+            self._early[bell.first] = bell
+            self._look_wanted.set()
+        else:
+            self._deliver(bell.entries)
+            self._deliver_early()
+
+    async def _watch_doorbell(self) -> None:
+        """Keep the subscription working: open it, ring ourselves now and then, and open it anew when nothing comes."""
+        if settings.REDIS_URL == NO_LAYER:
+            self.state = "polling"
+            return
+        while True:
+            if self._subscription.is_open and await self._hear_ourselves():
+                self.state = "live"
+                await asyncio.sleep(settings.LOG_LOOK_SECONDS)
+                continue
+            self.state = "polling"
+            await self._subscription.close()
+            try:
+                await asyncio.wait_for(self._subscription.open(), timeout=3)
+            except (redis.RedisError, OSError, TimeoutError) as error:
+                logger.warning("No doorbell, polling the log instead: %r", error)
+                await asyncio.sleep(settings.LOG_POLL_SECONDS)
+            self._look_wanted.set()
+
+    async def _hear_ourselves(self) -> bool:
+        self._probe_heard.clear()
+        if not await asyncio.to_thread(ring, Probe(hub=str(self.id))):
+            return False
+        try:
+            await asyncio.wait_for(self._probe_heard.wait(), timeout=PROBE_SECONDS)
+        except TimeoutError:
+            return False
+        return True
+
+    # The log ----------------------------------------------------------------------------------------------
+
+    async def _follow(self) -> None:
+        """Look at the log now and then, when a notice falls due, and whenever a bell says that we missed something."""
+        pause = 0.0
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._look_wanted.wait(), timeout=pause)
+            if self._look_wanted.is_set() and self._early:
+                await asyncio.sleep(CROSSING_SECONDS)
+            self._look_wanted.clear()
+            usual = settings.LOG_LOOK_SECONDS if self.state == "live" else settings.LOG_POLL_SECONDS
+            try:
+                next_due = await self.look()
+                await self._describe()
+            except DatabaseError as error:
+                logger.warning("No answer from the database, trying again: %s", error)
+                next_due = None
+                usual = min(usual, 1.0)
+            pause = usual if next_due is None else min(usual, max(next_due - time.time(), 0.01))
+
+    async def look(self) -> float | None:
+        """Read what the log has beyond our position, deliver it, and publish what is due.
+
+        Returns:
+            When the next waiting notice falls due, in seconds since 1970.
+        """
+        before = self.place  # bells may move ours while we read
+        found = await in_database(_look, before.position)
+        if found.head.epoch != before.epoch or found.head.position < before.position:
+            self._begin_at(found.head)
+            return found.next_due
+        self._deliver(found.entries)
+        if found.complete:
+            # Positions without an entry belong to notices that moved on since.
+            self._advance(found.head.position)
+        else:
+            self._look_wanted.set()
+        self._deliver_early()
+        return found.next_due
+
+    def _begin_at(self, head: Place) -> None:
+        """Our place means nothing any more (or yet): pages fetch their inbox afresh."""
+        self.place = head
+        self._ring.clear()
+        self._early.clear()
+        self._ring_begins_after = head.position
+        if not self.following.is_set():
+            self.following.set()
+            return
+        logger.warning("The log was rebuilt: following it from %s", head)
+        for connection in list(self.connections):
+            connection.reset()
+
+    def _deliver(self, entries: Iterable[Entry]) -> None:
+        for entry in entries:
+            if entry.position <= self.position:
+                continue
+            if len(self._ring) == RING_ENTRIES:
+                self._ring_begins_after = self._ring[0].position
+            self._ring.append(entry)
+            self._advance(entry.position)
+            for connection in self._recipients(entry):
+                connection.offer(entry.text, entry.position)
+
+    def _deliver_early(self) -> None:
+        """Bells that came too soon and now follow on what we have; those that are old news fall away."""
+        for first in sorted(self._early):
+            if first > self.position + 1:
+                return
+            self._deliver(self._early.pop(first).entries)
+
+    def _advance(self, position: int) -> None:
+        if position > self.position:
+            self.place = Place(self.place.epoch, position)
+
+    def _recipients(self, entry: Entry) -> list[Connection]:
+        connections: set[Connection] = set()
+        for audience in entry.audiences:
+            connections |= self._by_audience.get(audience, set())
+        if entry.is_change:
+            return [connection for connection in connections if _is_for(entry, connection)]
+        return list(connections)
+
+    # Rounds -----------------------------------------------------------------------------------------------
+
+    async def _visit_connections(self) -> None:
+        """Heartbeats and time-outs: every connection is visited about five times in a heartbeat."""
+        pause = settings.HEARTBEAT_SECONDS / 5 / ROUND_STEPS
+        while True:
+            connections = list(self.connections)
+            step = max(1, -(-len(connections) // ROUND_STEPS))
+            started = time.monotonic()
+            for first in range(0, len(connections), step):
+                now = time.monotonic()
+                for connection in connections[first : first + step]:
+                    connection.visit(now, self.position)
+                await asyncio.sleep(pause)
+            await asyncio.sleep(max(0, settings.HEARTBEAT_SECONDS / 5 - (time.monotonic() - started)))
+
+    async def _describe(self) -> None:
+        """Write down how many are connected here, when that changed or half a minute went by."""
+        now = time.monotonic()
+        before = self._described
+        if before:
+            news = before[:2] != (len(self.connections), self.state)
+            if now - before[2] < (settings.LOG_LOOK_SECONDS if news else DESCRIBE_SECONDS):
+                return
+        else:
+            await in_database(_forget_the_dead)
+        self._described = (len(self.connections), self.state, now)
+        await in_database(
+            ServerProcess.objects.update_or_create,
+            id=self.id,
+            defaults={
+                "name": self.name,
+                "state": self.state,
+                "connections": len(self.connections),
+                "position": self.position,
+                "seen_at": timezone.now(),
+            },
+        )
+
+
+class _Found:
+    """What one look at the log brought."""
+
+    def __init__(self, position: int) -> None:
+        due = log.next_due()
+        if due is not None and due <= timezone.now():
+            log.publish_pending()
+            due = log.next_due()
+        self.next_due = due.timestamp() if due else None
+        self.head = log.head()
+        self.entries: list[Entry] = []
+        if self.head.position > position:
+            self.entries = log.entries_after(position, READ_ENTRIES)
+        self.complete = len(self.entries) < READ_ENTRIES
+
+
+def _forget_the_dead() -> None:
+    """Processes that were killed left their line behind."""
+    long_ago = timezone.now() - timedelta(seconds=10 * ServerProcess.STALE_SECONDS)
+    ServerProcess.objects.filter(seen_at__lt=long_ago).delete()
+
+
+_look: Callable[[int], _Found] = _Found
+
+
+def _is_for(entry: Entry, connection: Connection) -> bool:
+    """Whether this reader is meant; notices for everyone only since the account exists."""
+    mine = connection.audiences.intersection(entry.audiences)
+    if not mine:
+        return False
+    return mine != {"everyone"} or entry.published_at >= connection.reader.joined_at.timestamp()
+
+
+def _discard(index: dict[Any, set[Connection]], key: Any, connection: Connection) -> None:
+    connections = index.get(key)
+    if connections is not None:
+        connections.discard(connection)
+        if not connections:
+            del index[key]

@@ -1,0 +1,20 @@
+"""Which WebSocket address leads to which consumer."""
+
+from __future__ import annotations
+
+from django.urls import path, re_path
+
+from notifications.live.access import Receive, Scope, Send, refuse_handshake
+from notifications.live.consumers import EchoConsumer, NoticeConsumer
+
+
+async def not_found(scope: Scope, receive: Receive, send: Send) -> None:
+    """Channels' router answers an unknown path with a traceback."""
+    await refuse_handshake(scope, send, 404, "No WebSocket here; there are /ws/notices/ and /ws/echo/.")
+
+
+websocket_urlpatterns = [
+    path("ws/notices/", NoticeConsumer.as_asgi()),
+    path("ws/echo/", EchoConsumer.as_asgi()),
+    re_path(r"", not_found),  # type: ignore[arg-type]
+]

@@ -1,0 +1,99 @@
+"""`manage.py prepare`: everything between an installed project and a server that can start.
+
+One command, because each start of Django costs most of a second.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import shlex
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.contrib.staticfiles.finders import get_finders
+from django.core.management import call_command
+from django.core.management.base import BaseCommand
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+
+ADMIN = "admin"
+
+
+class Command(BaseCommand):
+    help = "Migrate the database, collect the static files and create the first administrator, where needed."
+    requires_system_checks = []  # `serve` runs them a moment later
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "--greet",
+            action="store_true",
+            help="print the first administrator's password, if one is created, and what to try next",
+        )
+
+    def handle(self, *, greet: bool, **options: Any) -> None:
+        settings.DATA_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.migrate()
+        self.collect_static_files()
+        self.create_admin(greet)
+        if greet:
+            self.stdout.write(what_to_try())
+
+    def migrate(self) -> None:
+        executor = MigrationExecutor(connection)
+        if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+            self.stdout.write("Migrating the database …")
+            call_command("migrate", verbosity=0, interactive=False)
+
+    def collect_static_files(self) -> None:
+        """Collect them when one was added, changed or removed, here or by an upgrade of Django."""
+        stamp = settings.DATA_DIR / "static.stamp"
+        now = fingerprint()
+        if not stamp.exists() or stamp.read_text() != now:
+            self.stdout.write("Collecting the static files …")
+            # Those of the last version stay: a page that is open now may still ask for them.
+            call_command("collectstatic", verbosity=0, interactive=False)
+            stamp.write_text(now)
+
+    def create_admin(self, greet: bool) -> None:
+        users = get_user_model()._default_manager
+        if users.filter(is_superuser=True).exists():
+            return
+        # Not a setting: it would outlive its one use. Django reads DJANGO_SUPERUSER_PASSWORD like this, too.
+        given = os.environ.get("ADMIN_PASSWORD", "")
+        if not given and not greet:
+            # Nobody may be watching, and a log is no place for a password.
+            self.stdout.write("No administrator yet: set ADMIN_PASSWORD or run `manage.py createsuperuser`.")
+            return
+        password = given or secrets.token_urlsafe(12)
+        users.create_superuser(ADMIN, password=password)
+        shown = "the one in ADMIN_PASSWORD" if given else f"{password}  (not shown again)"
+        self.stdout.write(f"\n  Sign in as  {ADMIN}\n  Password    {shown}\n")
+
+
+def fingerprint() -> str:
+    """What the static files are and how they are stored; changes with any of them, without reading them."""
+    digest = hashlib.sha256(repr(settings.STORAGES["staticfiles"]).encode())
+    for finder in get_finders():
+        for path, storage in finder.list([]):
+            stat = Path(storage.path(path)).stat()
+            digest.update(f"{path} {stat.st_size} {stat.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
+
+
+def what_to_try() -> str:
+    everywhere = settings.HOST in ("0.0.0.0", "::")  # noqa: S104  # an address to compare with
+    where = f"http://{'localhost' if everywhere else settings.HOST}:{settings.PORT}"
+    changed = settings.DATA_DIR != settings.BASE_DIR / "var"
+    data_dir = f"DATA_DIR={shlex.quote(str(settings.DATA_DIR))} " if changed else ""
+    return (
+        f"  Notices     {where}/\n"
+        f"  Admin       {where}/admin/\n"
+        f"  Echo        {where}/echo/\n\n"
+        "Open the page, then try in another terminal:\n"
+        f'  {data_dir}.venv/bin/python manage.py send_notice "Backup finished" --everyone\n'
+    )

@@ -1,0 +1,154 @@
+"""`manage.py send_notice`: what cron calls. One line of output, and an exit code that says what happened."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+from datetime import datetime
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import Error as DatabaseError
+from django.utils import timezone
+
+from notifications.audiences import (
+    EVERYONE,
+    STAFF,
+    Audience,
+    UnknownAudience,
+    groups_called,
+    people_in,
+    topics_called,
+    users_called,
+)
+from notifications.models import Level, Notice, Source
+from notifications.sending import MAX_BODY_BYTES, Draft, InvalidNotice, check_drafts, send_notices
+from notifications.times import EXAMPLES, UnknownTime, moment
+
+EPILOG = f"""\
+examples:
+  manage.py send_notice "Backup finished" --everyone
+  manage.py send_notice "Disk is 91 % full" --group ops --level warning --key disk --url https://grafana/d/7
+  manage.py send_notice "Maintenance at 22:00" --staff --at "tomorrow 09:00" --expires "tomorrow 22:00"
+  df -h | manage.py send_notice "Disks" --user ada brian --body -
+  manage.py send_notice "Release 4.2" --topic deploys --dry-run --json
+
+in a crontab:
+  0 3 * * *  /srv/backup.sh && manage.py send_notice "Backup finished" --everyone --quiet
+
+times: {EXAMPLES}
+exit codes: 0 stored (also when Redis is away) · 1 failed, nothing stored · 2 usage · 3 nobody matches
+"""
+
+
+class Command(BaseCommand):
+    help = "Send a notice: it is stored, and appears on open pages at once."
+    requires_system_checks = []  # cron wants its answer quickly; `manage.py check` is for people
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        kwargs["formatter_class"] = argparse.RawDescriptionHelpFormatter
+        return super().create_parser(prog_name, subcommand, epilog=EPILOG, **kwargs)
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("title", help="one line, 200 characters at most")
+        parser.add_argument("--body", action="append", help="plain text, 8 KiB at most; - reads standard input")
+        to = parser.add_argument_group("for whom (at least one; they add up)")
+        to.add_argument("--everyone", action="store_true")
+        to.add_argument("--staff", action="store_true")
+        for option, name in (("--user", "NAME"), ("--group", "NAME"), ("--topic", "SLUG")):
+            to.add_argument(option, metavar=name, nargs="+", action="extend", default=[])
+        parser.add_argument("--level", default="info", help=f"{', '.join(Level.values)} (default: info)")
+        parser.add_argument("--url", default="", help="where a click leads: https://… or /path")
+        parser.add_argument("--key", default="", help="recall earlier notices with this key for the same people")
+        parser.add_argument("--at", metavar="WHEN", help="publish then, not now")
+        parser.add_argument("--expires", metavar="WHEN", help="leave every inbox then")
+        parser.add_argument("--dry-run", action="store_true", help="check everything, store nothing")
+        parser.add_argument("--json", action="store_true", help="print one JSON object")
+        parser.add_argument("--quiet", action="store_true", help="print nothing unless something is wrong")
+
+    def handle(self, **options: Any) -> None:
+        # The warning below says it once, in words for whoever reads cron's mail.
+        logging.getLogger("notifications.doorbell").setLevel(logging.ERROR)
+        try:
+            draft = Draft(
+                title=options["title"],
+                body=_body(options["body"] or [""]),
+                audiences=_audiences(options),
+                level=options["level"],
+                url=options["url"],
+                key=options["key"],
+                publish_at=_moment(options["at"]),
+                expires_at=_moment(options["expires"]),
+            )
+            notice = None if options["dry_run"] else send_notices([draft], source=Source.COMMAND)[0]
+            draft = check_drafts([draft])[0] if notice is None else draft
+            people = people_in(_audiences(options)).count()
+        except UnknownAudience as error:
+            raise CommandError(str(error), returncode=3) from error
+        except (UnknownTime, InvalidNotice) as error:
+            raise CommandError(str(error), returncode=2) from error
+        except DatabaseError as error:
+            raise CommandError(f"nothing was stored, the database does not answer: {error}") from error
+        self._report(draft, notice, people, options)
+
+    def _report(self, draft: Draft, notice: Notice | None, people: int, options: dict[str, Any]) -> None:
+        facts = {
+            "notice": notice.pk if notice else None,
+            "status": _status(notice),
+            "to": [str(audience) for audience in draft.audiences],
+            "people": people,
+            "title": draft.title,
+        }
+        if not options["quiet"]:
+            line = " ".join(f"{name}={_word(value)}" for name, value in facts.items() if value is not None)
+            self.stdout.write(json.dumps(facts, ensure_ascii=False) if options["json"] else line)
+        if facts["status"] == "stored":
+            self.stderr.write(
+                "warning: stored, but Redis did not take the bell (is a server running?); "
+                "open pages show it as soon as a server looks at the log"
+            )
+
+
+def _body(bodies: list[str]) -> str:
+    if len(bodies) > 1:
+        raise InvalidNotice("body", f"--body was given {len(bodies)} times; once is the most")
+    if bodies[0] != "-":
+        return bodies[0]
+    if sys.stdin.isatty():
+        raise InvalidNotice("body", "--body - reads standard input, which is a terminal: pipe the text in")
+    text = sys.stdin.buffer.read(MAX_BODY_BYTES * 8)  # enough to say how much too long it is
+    try:
+        return text.decode()
+    except UnicodeDecodeError as error:
+        raise InvalidNotice("body", f"standard input is not UTF-8: {error}") from error
+
+
+def _moment(text: str | None) -> datetime | None:
+    return None if text is None else moment(text)
+
+
+def _audiences(options: dict[str, Any]) -> list[Audience]:
+    return [
+        *([EVERYONE] if options["everyone"] else []),
+        *([STAFF] if options["staff"] else []),
+        *users_called(options["user"]),
+        *groups_called(options["group"]),
+        *topics_called(options["topic"]),
+    ]
+
+
+def _status(notice: Notice | None) -> str:
+    """dry-run, scheduled, stored (but not heard of by any server yet) or published."""
+    if notice is None:
+        return "dry-run"
+    if notice.publish_at and notice.publish_at > timezone.now():
+        return "scheduled"
+    return "stored" if notice.heard_by is None else "published"
+
+
+def _word(value: Any) -> str:
+    """One field of the line, quoted when it has spaces, so that it can be cut apart again."""
+    text = ",".join(value) if isinstance(value, list) else str(value)
+    return json.dumps(text, ensure_ascii=False) if " " in text or '"' in text else text

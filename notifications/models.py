@@ -1,0 +1,219 @@
+"""What is kept. Nothing here decides who is told, or when: see sending.py, log.py and inbox.py."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+
+class Log(models.Model):
+    """The one row that orders everything: each published notice took its position from `head`.
+
+    Whoever gives out positions holds this row locked until it commits, so positions become visible in order and
+    a reader at position n has never yet to see an n-1.
+    """
+
+    epoch = models.UUIDField(default=uuid.uuid4, help_text="changes when the log is rebuilt")
+    head = models.BigIntegerField(default=0, help_text="the newest position")
+
+    def __str__(self) -> str:
+        return f"{self.epoch}:{self.head}"
+
+
+class Topic(models.Model):
+    """What people may subscribe to."""
+
+    slug = models.SlugField(_("slug"), unique=True, max_length=100)
+    name = models.CharField(_("name"), max_length=200)
+    description = models.TextField(_("description"), blank=True)
+
+    class Meta:
+        verbose_name = _("topic")
+        verbose_name_plural = _("topics")
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Subscription(models.Model):
+    """One person has subscribed to one topic."""
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, verbose_name=_("user"), related_name="subscriptions"
+    )
+    topic = models.ForeignKey(Topic, models.CASCADE, verbose_name=_("topic"), related_name="subscriptions")
+
+    class Meta:
+        verbose_name = _("subscription")
+        verbose_name_plural = _("subscriptions")
+        constraints = [models.UniqueConstraint(fields=["user", "topic"], name="one_subscription_each")]
+
+    def __str__(self) -> str:
+        return f"{self.user} · {self.topic}"
+
+
+class Level(models.TextChoices):
+    INFO = "info", _("Info")
+    SUCCESS = "success", _("Success")
+    WARNING = "warning", _("Warning")
+    ERROR = "error", _("Error")
+
+
+class Source(models.TextChoices):
+    ADMIN = "admin", _("admin")
+    VIEW = "view", _("send form")
+    COMMAND = "command", _("command")
+    API = "api", _("API")
+    PYTHON = "python", _("Python")
+
+
+class NoticeQuerySet(models.QuerySet["Notice"]):
+    def waiting(self) -> NoticeQuerySet:
+        """To be (re)published at once or later. One that ended before it was ever shown waits no more."""
+        never_shown_and_over = Q(published=None) & (Q(recalled_at__isnull=False) | Q(expires_at__lte=timezone.now()))
+        return self.filter(position=None).exclude(never_shown_and_over)
+
+    def due(self) -> NoticeQuerySet:
+        return self.waiting().filter(Q(publish_at=None) | Q(publish_at__lte=timezone.now()))
+
+    def live(self) -> NoticeQuerySet:
+        """Published, not recalled, not expired."""
+        now = timezone.now()
+        return self.filter(published__isnull=False, recalled_at=None).filter(Q(expires_at=None) | Q(expires_at__gt=now))
+
+
+class Notice(models.Model):
+    """The thing sent.
+
+    `published` is the position at which it first appeared, and never changes. `position` is where it stands in
+    the log now: a recall moves it to a new head, so that everybody who is behind sees it once, as it is.
+    A notice without a position is waiting to be (re)published.
+    """
+
+    title = models.CharField(_("title"), max_length=200)
+    body = models.TextField(_("body"), blank=True)
+    level = models.CharField(_("level"), max_length=10, choices=Level.choices, default=Level.INFO)
+    url = models.CharField(_("link"), max_length=2000, blank=True)
+    sender = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        models.SET_NULL,
+        verbose_name=_("sender"),
+        null=True,
+        blank=True,
+        related_name="notices_sent",
+    )
+    source = models.CharField(_("source"), max_length=10, choices=Source.choices, default=Source.PYTHON)
+    key = models.CharField(_("key"), max_length=200, blank=True, db_index=True)
+    created_at = models.DateTimeField(_("created"), default=timezone.now)
+    publish_at = models.DateTimeField(_("publish at"), null=True, blank=True)
+    expires_at = models.DateTimeField(_("expires"), null=True, blank=True)
+    recalled_at = models.DateTimeField(_("recalled"), null=True, blank=True)
+    published_at = models.DateTimeField(_("published"), null=True, blank=True)
+    published = models.BigIntegerField(null=True, blank=True, unique=True, editable=False)
+    position = models.BigIntegerField(null=True, blank=True, unique=True, editable=False)
+
+    objects = NoticeQuerySet.as_manager()
+
+    # How many server processes heard of it, once this very object was sent; None if Redis did not answer.
+    heard_by: int | None = None
+
+    class Meta:
+        verbose_name = _("notice")
+        verbose_name_plural = _("notices")
+        ordering = ["-id"]
+        default_permissions = ("view",)
+        permissions = [("send_notice", _("Can send notices")), ("recall_notice", _("Can recall notices"))]
+        indexes = [models.Index(fields=["publish_at"], condition=Q(position=None), name="notice_waiting")]
+
+    def __str__(self) -> str:
+        return self.title
+
+    @property
+    def is_live(self) -> bool:
+        return self.status == "live"
+
+    @property
+    def status(self) -> str:
+        """One of recalled, expired, live, scheduled, waiting."""
+        now: datetime = timezone.now()
+        if self.recalled_at:
+            return "recalled"
+        if self.expires_at and self.expires_at <= now:
+            return "expired"
+        if self.published is not None:
+            return "live"
+        return "scheduled" if self.publish_at and self.publish_at > now else "waiting"
+
+    @property
+    def is_link(self) -> bool:
+        """Whether a click may follow `url`. `send_notice` refuses the others; a page should not have to trust that."""
+        return self.url.lower().startswith(("https://", "http://", "/"))
+
+    @property
+    def sender_name(self) -> str:
+        if self.sender is None:
+            return ""
+        return self.sender.get_full_name() or self.sender.get_username()
+
+
+class Posting(models.Model):
+    """One notice put up for one audience."""
+
+    notice = models.ForeignKey(Notice, models.CASCADE, related_name="postings")
+    audience = models.CharField(_("audience"), max_length=120)
+
+    class Meta:
+        verbose_name = _("posting")
+        verbose_name_plural = _("postings")
+        constraints = [models.UniqueConstraint(fields=["notice", "audience"], name="one_posting_each")]
+        indexes = [models.Index(fields=["audience", "-notice"], name="newest_for_audience")]
+
+    def __str__(self) -> str:
+        return self.audience
+
+
+class Receipt(models.Model):
+    """One person has read one notice."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="receipts")
+    notice = models.ForeignKey(Notice, models.CASCADE, related_name="receipts")
+    read_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["user", "notice"], name="one_receipt_each")]
+
+    def __str__(self) -> str:
+        return f"{self.user} · {self.notice}"
+
+
+class ReadMark(models.Model):
+    """Everything published at or below `through` is read by this person: "mark all read" is one row."""
+
+    user = models.OneToOneField(settings.AUTH_USER_MODEL, models.CASCADE, primary_key=True, related_name="read_mark")
+    through = models.BigIntegerField()
+
+    def __str__(self) -> str:
+        return f"{self.user} · {self.through}"
+
+
+class ServerProcess(models.Model):
+    """One server process as its hub last described it; older than `STALE_SECONDS` means it is gone."""
+
+    STALE_SECONDS = 60
+
+    id = models.UUIDField(primary_key=True)
+    name = models.CharField(max_length=200, help_text="host:pid")
+    state = models.CharField(max_length=10)
+    connections = models.PositiveIntegerField()
+    position = models.BigIntegerField()
+    seen_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return self.name

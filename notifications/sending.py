@@ -1,0 +1,259 @@
+"""Sending and recalling: the only door in. Views, the admin, commands and other code all call this."""
+
+from __future__ import annotations
+
+import logging
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from django.db import Error as DatabaseError
+from django.db import transaction
+from django.utils import timezone
+
+from notifications.audiences import Audience, check_exists
+from notifications.log import publish_pending
+from notifications.models import Level, Notice, Posting, Source
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
+
+logger = logging.getLogger(__name__)
+
+MAX_TITLE = 200  # characters
+MAX_BODY_BYTES = 8192
+MAX_URL = 2000
+MAX_KEY = 200
+# A moment that passed while somebody was still typing means "now"; an older one is a mistake.
+LATE = timedelta(minutes=5)
+AT_A_SCREEN = (Source.ADMIN, Source.VIEW, Source.API)  # where a person's own permissions count
+
+
+class InvalidNotice(ValueError):
+    """A value was refused and nothing was stored. `field` says which one."""
+
+    def __init__(self, field: str, message: str) -> None:
+        self.field = field
+        super().__init__(message)
+
+
+class SendingRefused(ValueError):
+    """The sender has no permission for this, and nothing was stored."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """A notice to be sent. The values are those of `send_notice`."""
+
+    title: str
+    audiences: Sequence[Audience | str]
+    body: str = ""
+    level: str = "info"
+    url: str = ""
+    key: str = ""
+    publish_at: datetime | None = None
+    expires_at: datetime | None = None
+
+
+def send_notice(
+    *,
+    title: str,
+    audiences: Iterable[Audience | str],
+    body: str = "",
+    level: str = "info",
+    url: str = "",
+    sender: User | None = None,
+    source: str = "python",
+    key: str = "",
+    publish_at: datetime | None = None,
+    expires_at: datetime | None = None,
+) -> Notice:
+    """Store a notice, and publish it once the caller's transaction commits.
+
+    The row is the promise; the bell is a courtesy. If Redis is away the notice is stored all the same and open
+    pages show it within seconds; if this process dies after the commit, a server publishes it.
+
+    Args:
+        title: one line, 200 characters at most.
+        audiences: who it is for, e.g. ``[EVERYONE]`` or ``["group:7", Audience.user(ada)]``.
+        body: plain text, 8 KiB at most; lines are kept.
+        level: info, success, warning or error.
+        url: an http(s) address, or a path on this site.
+        sender: who sends it. With the sources admin, view and api this person's permissions are checked.
+        source: admin, view, command, api or python.
+        key: publishing it recalls earlier notices with the same key for the same audiences.
+        publish_at: not before this moment (aware).
+        expires_at: leaves every inbox at this moment (aware).
+
+    Raises:
+        InvalidNotice: a value is out of bounds; the message names it and the choices.
+        UnknownAudience: an audience does not exist.
+        SendingRefused: the sender may not send.
+    """
+    draft = Draft(
+        title=title,
+        audiences=tuple(audiences),
+        body=body,
+        level=level,
+        url=url,
+        key=key,
+        publish_at=publish_at,
+        expires_at=expires_at,
+    )
+    return send_notices([draft], sender=sender, source=source)[0]
+
+
+def send_notices(drafts: Iterable[Draft], *, sender: User | None = None, source: str = "python") -> list[Notice]:
+    """Send many notices in one transaction: all or none. Values and errors are those of `send_notice`."""
+    _check_choice("source", source, Source.values)
+    if source in AT_A_SCREEN:
+        _check_permission(sender, "notifications.send_notice", "send notices")
+    drafts = check_drafts(drafts)
+    with transaction.atomic():
+        notices = Notice.objects.bulk_create(
+            Notice(
+                title=draft.title,
+                body=draft.body,
+                level=draft.level,
+                url=draft.url,
+                key=draft.key,
+                publish_at=draft.publish_at,
+                expires_at=draft.expires_at,
+                sender=sender,
+                source=source,
+            )
+            for draft in drafts
+        )
+        Posting.objects.bulk_create(
+            Posting(notice=notice, audience=str(audience))
+            for notice, draft in zip(notices, drafts, strict=True)
+            for audience in draft.audiences
+        )
+        _publish_on_commit(notices)
+    return notices
+
+
+def check_drafts(drafts: Iterable[Draft]) -> list[Draft]:
+    """The drafts as they would be sent: texts tidied, audiences parsed. Stores nothing; raises like `send_notice`."""
+    checked = [_checked(draft) for draft in drafts]
+    check_exists(audience for draft in checked for audience in draft.audiences if isinstance(audience, Audience))
+    return checked
+
+
+def recall_notice(notice: Notice, *, by: User | None = None) -> bool:
+    """Take ``notice`` back: it leaves every inbox, and every open page at once.
+
+    Args:
+        by: the person who asks, whose permission is checked; None for code that decides by itself.
+
+    Returns:
+        False if it was recalled before; then nothing changes.
+
+    Raises:
+        SendingRefused: ``by`` may not recall notices.
+    """
+    if by is not None:
+        _check_permission(by, "notifications.recall_notice", "recall notices")
+    with transaction.atomic():
+        recalled = Notice.objects.filter(pk=notice.pk, recalled_at=None).update(
+            recalled_at=timezone.now(), position=None
+        )
+        if recalled:
+            _publish_on_commit([notice])
+    notice.refresh_from_db()
+    return bool(recalled)
+
+
+def _publish_on_commit(notices: Iterable[Notice]) -> None:
+    def publish() -> None:
+        try:
+            published = publish_pending()
+        except DatabaseError as error:
+            # The rows are committed: a server's next look at the log publishes them.
+            logger.error("Stored, but not published yet: %s", error)
+            return
+        for notice in notices:
+            notice.heard_by = published.heard_by
+
+    transaction.on_commit(publish)
+
+
+def _check_permission(person: User | None, permission: str, verb: str) -> None:
+    if person is None or not person.has_perm(permission):
+        raise SendingRefused(f"{person or 'nobody'} may not {verb}: the permission {permission} is missing")
+
+
+def _parsed(audiences: Iterable[Audience | str]) -> list[Audience]:
+    parsed = [a if isinstance(a, Audience) else Audience.parse(a) for a in audiences]
+    if not parsed:
+        raise InvalidNotice("audiences", "choose at least one audience")
+    return list(dict.fromkeys(parsed))
+
+
+def _checked(draft: Draft) -> Draft:
+    """The draft with its texts tidied. Raises `InvalidNotice`."""
+    title = draft.title.strip()
+    body = draft.body.replace("\r\n", "\n").strip()
+    if not title:
+        raise InvalidNotice("title", "the title is empty")
+    _check_text("title", title)
+    _check_text("key", draft.key)
+    _check_text("body", body, allowed="\n\t")
+    _check_length("title", title, MAX_TITLE)
+    _check_length("key", draft.key, MAX_KEY)
+    if (size := len(body.encode())) > MAX_BODY_BYTES:
+        raise InvalidNotice("body", f"the body has {size} bytes; {MAX_BODY_BYTES} is the most")
+    _check_choice("level", draft.level, Level.values)
+    _check_url(draft.url)
+    _check_times(draft.publish_at, draft.expires_at)
+    return replace(draft, title=title, body=body, audiences=_parsed(draft.audiences))
+
+
+def _check_text(field: str, text: str, allowed: str = "") -> None:
+    """No control characters: PostgreSQL cannot store NUL, terminals obey the rest, lone surrogates are no text."""
+    for character in text:
+        if unicodedata.category(character) in ("Cc", "Cs") and character not in allowed:
+            raise InvalidNotice(field, f"the {field} has a control character: U+{ord(character):04X}")
+
+
+def _check_length(field: str, text: str, most: int) -> None:
+    if len(text) > most:
+        raise InvalidNotice(field, f"the {field} has {len(text)} characters; {most} is the most")
+
+
+def _check_choice(field: str, value: str, choices: Sequence[str]) -> None:
+    if value not in choices:
+        raise InvalidNotice(field, f"{field} {value!r}: choose one of {', '.join(choices)}")
+
+
+def _check_url(url: str) -> None:
+    """A link may lead to a web page or stay on this site; `javascript:` and `//elsewhere` may not pass."""
+    if not url:
+        return
+    _check_text("url", url)
+    _check_length("url", url, MAX_URL)
+    refused = InvalidNotice("url", f"link {url!r}: use http://…, https://… or a path that begins with /")
+    try:
+        parts = urlsplit(url)
+        is_web_page = parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError as error:
+        raise refused from error
+    is_path = url.startswith("/") and not url.startswith(("//", "/\\"))
+    if not (is_web_page or is_path) or any(character in url for character in ' "<>\\'):
+        raise refused
+
+
+def _check_times(publish_at: datetime | None, expires_at: datetime | None) -> None:
+    now = timezone.now()
+    for field, moment in (("publish_at", publish_at), ("expires_at", expires_at)):
+        if moment is not None and timezone.is_naive(moment):
+            raise InvalidNotice(field, f"{field} {moment}: give a time zone")
+    if publish_at and publish_at < now - LATE:
+        raise InvalidNotice("publish_at", f"publish_at {publish_at:%Y-%m-%d %H:%M %Z} is in the past")
+    if expires_at and expires_at <= now:
+        raise InvalidNotice("expires_at", f"expires_at {expires_at:%Y-%m-%d %H:%M %Z} is in the past")
+    if expires_at and publish_at and expires_at <= publish_at:
+        raise InvalidNotice("expires_at", "expires_at is not after publish_at")

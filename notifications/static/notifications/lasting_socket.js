@@ -1,0 +1,207 @@
+/** How does a page keep one WebSocket for as long as it is open? */
+
+import { backoff } from "./backoff.js"
+
+const OPEN_WITHIN_MS = 15_000 // a slower handshake is given up; browsers alone would wait for minutes
+const LOOK_EVERY_MS = 5_000 // timers stand still while a laptop sleeps: this is how soon it is noticed afterwards
+const STEADY_AFTER_MS = 5_000 // live for this long, and the next outage begins with a short wait again
+
+/** Close codes after which coming back by itself would be refused again, or would not be right. */
+const STOP_REASONS = new Map([
+  [4005, "signed-out"],
+  [4501, "signed-out"],
+  [4503, "withdrawn"],
+  [4504, "crowded"],
+])
+
+function stopReason(code) {
+  return STOP_REASONS.get(code) ?? (code >= 4500 && code <= 4999 ? "refused" : null)
+}
+
+/** The address for `path` on this page's host. Older browsers take only an absolute ws: or wss: address. */
+export function socketUrl(path) {
+  const url = new URL(path, location.href)
+  url.protocol = url.protocol.replace("http", "ws")
+  return url
+}
+
+/**
+ * Opens a socket, opens it again whenever it is lost, and says how it stands.
+ *
+ * Events: `state` {state, reason} with state connecting | live | reconnecting | offline | stopped,
+ * `open`, `message` {data}, `close` {code}.
+ */
+export class LastingSocket extends EventTarget {
+  /** Silence after which an open socket is taken for dead. Without heartbeats there is nothing to expect. */
+  silenceMs = Infinity
+
+  #address // asked for each attempt: the cursor in it moves
+  #random
+  #socket = null // null from a loss to the next attempt
+  #state = "connecting"
+  #reason = "" // why it stopped
+  #wanted = false // false: nothing but `start` opens it again
+  #attempt = 0
+  #comeBackMs = null // the wait that the server asked for
+  #liveSince = null
+  #heardAt = 0
+  #retryTimer = 0
+  #silenceTimer = 0
+
+  constructor({ address, random = Math.random }) {
+    super()
+    this.#address = address
+    this.#random = random
+    window.addEventListener("online", this.#online)
+    window.addEventListener("offline", this.#offline)
+    window.addEventListener("pagehide", this.#hide)
+    window.addEventListener("pageshow", this.#look)
+    document.addEventListener("visibilitychange", this.#look)
+  }
+
+  get isLive() {
+    return this.#liveSince !== null
+  }
+
+  start() {
+    this.#wanted = true
+    this.#connect()
+  }
+
+  /** Let go of the socket until `start`. */
+  leave() {
+    this.#wanted = false
+    this.#drop()
+    this.#setState("reconnecting")
+  }
+
+  /** Give up for `reason`, until a person asks for another try. */
+  stop(reason) {
+    this.#wanted = true
+    this.#drop()
+    this.#setState("stopped", reason)
+  }
+
+  /** Do not wait any longer. */
+  retryNow() {
+    if (this.#wanted && !this.#socket) this.#connect()
+  }
+
+  /** The server is about to close, and expects us in `ms` milliseconds. */
+  comeBackIn(ms) {
+    this.#comeBackMs = ms
+  }
+
+  /** The other side has shown that it serves us; an open socket alone does not. */
+  live() {
+    this.#liveSince = Date.now()
+    this.#setState("live")
+  }
+
+  /** Returns whether the socket took it; whether it arrives, only an answer can tell. */
+  send(data) {
+    if (this.#socket?.readyState !== WebSocket.OPEN) return false
+    this.#socket.send(data)
+    return true
+  }
+
+  #connect() {
+    clearTimeout(this.#retryTimer)
+    if (this.#state === "stopped") this.#setState("connecting")
+    const socket = new WebSocket(this.#address())
+    socket.binaryType = "arraybuffer"
+    // A socket that was dropped may still speak: only the present one is listened to.
+    const present = (handler) => (event) => socket === this.#socket && handler(event)
+    socket.onopen = present(this.#opened)
+    socket.onmessage = present(this.#received)
+    socket.onclose = present(({ code }) => this.#lost(code))
+    this.#socket = socket
+    this.#heardAt = Date.now()
+    this.#listenForSilence()
+  }
+
+  #opened = () => {
+    this.#heardAt = Date.now()
+    this.#emit("open")
+  }
+
+  #received = ({ data }) => {
+    this.#heardAt = Date.now()
+    // What the browser believes about the network counts less than a frame that came through it.
+    if (this.isLive) this.#setState("live")
+    this.#emit("message", { data })
+  }
+
+  #lost(code) {
+    const steady = this.isLive && Date.now() - this.#liveSince >= STEADY_AFTER_MS
+    this.#drop()
+    if (steady) this.#attempt = 0
+    this.#emit("close", { code })
+    const reason = stopReason(code)
+    if (reason) this.#setState("stopped", reason)
+    else if (this.#wanted) this.#retryLater()
+  }
+
+  #retryLater() {
+    const wait = this.#comeBackMs ?? backoff(this.#attempt, this.#random)
+    this.#comeBackMs = null
+    this.#attempt += 1
+    this.#setState(navigator.onLine ? "reconnecting" : "offline")
+    this.#retryTimer = setTimeout(() => this.retryNow(), wait)
+  }
+
+  /** Forget the socket at once: on a dead network its own `close` event may be minutes away. */
+  #drop() {
+    clearTimeout(this.#retryTimer)
+    clearTimeout(this.#silenceTimer)
+    const socket = this.#socket
+    this.#socket = null
+    this.#liveSince = null
+    socket?.close()
+  }
+
+  #listenForSilence = () => {
+    clearTimeout(this.#silenceTimer)
+    const limit = this.#socket.readyState === WebSocket.OPEN ? this.silenceMs : OPEN_WITHIN_MS
+    const left = limit - (Date.now() - this.#heardAt)
+    if (left <= 0) this.#lost(1006)
+    else this.#silenceTimer = setTimeout(this.#listenForSilence, Math.min(left, LOOK_EVERY_MS))
+  }
+
+  #offline = () => {
+    if (this.#state !== "stopped") this.#setState("offline")
+  }
+
+  #online = () => {
+    if (!this.#wanted || this.#state === "stopped") return
+    // After a change of network an open socket is often a corpse. A new one costs little: it resumes.
+    if (this.#state === "offline") this.#drop()
+    if (!this.isLive) this.#setState("reconnecting")
+    this.retryNow()
+  }
+
+  /** Somebody looks at the page again. */
+  #look = () => {
+    if (document.visibilityState === "hidden") return
+    if (this.#state === "stopped" && this.#reason !== "signed-out") return
+    if (this.#socket) this.#listenForSilence()
+    else this.retryNow()
+  }
+
+  /** A page with an open socket is not kept for the Back button; the socket resumes when the page is shown again. */
+  #hide = () => {
+    this.#drop()
+    if (this.#state !== "stopped") this.#setState("reconnecting")
+  }
+
+  #setState(state, reason = "") {
+    if (state === this.#state && reason === this.#reason) return
+    this.#state = state
+    this.#reason = reason
+    this.#emit("state", { state, reason })
+  }
+
+  #emit(type, detail) {
+    this.dispatchEvent(new CustomEvent(type, { detail }))
+  }
+}

@@ -1,0 +1,66 @@
+/** The notification page: when this happens, then that. */
+
+import { Announcer } from "./announcer.js"
+import { Badge } from "./badge.js"
+import { CatchUp } from "./catch_up.js"
+import { Connection } from "./connection.js"
+import { Inbox } from "./inbox.js"
+import { moveByKeys } from "./keys.js"
+import { socketUrl } from "./lasting_socket.js"
+import { foldLongBodies } from "./long_bodies.js"
+import { Newcomers } from "./newcomers.js"
+import { NoticeSocket } from "./notice_socket.js"
+import { phrase } from "./phrases.js"
+import { Reads } from "./reads.js"
+import { keepTelling } from "./times.js"
+import { Unread } from "./unread.js"
+
+const element = (id) => document.getElementById(id)
+const list = element("inbox")
+
+const socket = new NoticeSocket({ url: socketUrl(list.dataset.socket), cursor: list.dataset.cursor })
+const newcomers = new Newcomers({ list, button: element("new-notices"), pause: element("pause") })
+const unread = new Unread(new Badge(element("unread"), element("read-all-form")))
+const inbox = new Inbox({ list, unread, newcomers })
+const reads = new Reads({ socket, readForm: element("read-form"), readAllForm: element("read-all-form") })
+const catchUp = new CatchUp({ socket, inbox, unread, reads })
+const announcer = new Announcer(element("announcer"))
+const connection = new Connection(element("connection"), announcer)
+
+socket.addEventListener("state", ({ detail }) => connection.show(detail))
+socket.addEventListener("welcome", ({ detail }) => {
+  unread.welcome(detail)
+  reads.sayAgain()
+  catchUp.check()
+})
+socket.addEventListener("notice", ({ detail }) => {
+  if (inbox.show(detail)) announcer.arrived(detail.notice.level)
+})
+socket.addEventListener("inbox", ({ detail }) => {
+  reads.confirmed(detail)
+  inbox.update(detail)
+  unread.rebase(detail)
+})
+socket.addEventListener("reset", () => catchUp.reset())
+catchUp.addEventListener("arrived", ({ detail }) => detail.forEach((level) => announcer.arrived(level)))
+connection.addEventListener("retry", () => socket.retryNow())
+
+inbox.addEventListener("read", ({ detail }) => reads.read(detail.id, detail))
+inbox.addEventListener("readall", () => {
+  const through = inbox.shownThrough(socket.position)
+  inbox.markReadThrough(through)
+  reads.readAll(through)
+  announcer.say(phrase("allRead"))
+})
+
+// Whoever signs in again may be somebody else: their page begins from the start.
+let signedOut = false
+socket.addEventListener("state", ({ detail }) => {
+  if (detail.reason === "signed-out") signedOut = true
+  else if (detail.state === "live" && signedOut) location.reload()
+})
+
+keepTelling(document)
+foldLongBodies(list)
+moveByKeys(list)
+socket.start()

@@ -1,0 +1,47 @@
+/** How many notices are unread? */
+
+/**
+ * The server's count, true as of a position in the log, and what has happened since. A notice that arrives before
+ * the count that leaves it out is still counted, and never twice: `published` tells on which side of it it lies.
+ */
+export class Tally {
+  #unread
+  #position // the server's count is true as of here
+  #later = new Set() // `published` of the unread notices that came after it
+
+  constructor(unread, position) {
+    this.#unread = unread
+    this.#position = position
+  }
+
+  get count() {
+    return this.#unread + this.#later.size
+  }
+
+  /** The server has counted anew. */
+  rebase(unread, position) {
+    this.#unread = unread
+    this.#position = position
+    for (const published of this.#later) if (published <= position) this.#later.delete(published)
+  }
+
+  arrived(published) {
+    if (published > this.#position) this.#later.add(published)
+  }
+
+  /** An unread notice was read, or has ended. What ended at a position up to the count is out of it already. */
+  left(published, position = Infinity) {
+    const counted = !this.#later.delete(published) && published <= this.#position && position > this.#position
+    if (counted) this.#unread = Math.max(0, this.#unread - 1)
+  }
+
+  /** A notice that the page does not show has ended. Whether an older one was unread, only the server knows. */
+  withdrawn(published) {
+    this.#later.delete(published)
+  }
+
+  readThrough(through) {
+    if (through >= this.#position) this.#unread = 0
+    for (const published of this.#later) if (published <= through) this.#later.delete(published)
+  }
+}

@@ -1,0 +1,38 @@
+/** How long ago was it, in words that stay true? */
+
+const MINUTE_MS = 60_000
+const HOUR_MS = 60 * MINUTE_MS
+const DAY_MS = 24 * HOUR_MS
+
+const language = document.documentElement.lang || "en"
+const relative = new Intl.RelativeTimeFormat(language, { numeric: "auto" })
+const absolute = new Intl.DateTimeFormat(language, { dateStyle: "full", timeStyle: "short" })
+const date = new Intl.DateTimeFormat(language, { dateStyle: "medium" })
+
+/** "now", "5 minutes ago", "yesterday", and after a week the date. A clock that is behind makes no future. */
+export function howLongAgo(moment, now) {
+  const past = Math.max(0, now - moment)
+  if (past < MINUTE_MS) return relative.format(0, "second")
+  if (past < HOUR_MS) return relative.format(-Math.floor(past / MINUTE_MS), "minute")
+  if (past < DAY_MS) return relative.format(-Math.floor(past / HOUR_MS), "hour")
+  const days = Math.round((midnightBefore(now) - midnightBefore(moment)) / DAY_MS) // rounded: some days have 23 hours
+  return days < 7 ? relative.format(-days, "day") : date.format(moment)
+}
+
+const midnightBefore = (moment) => new Date(moment).setHours(0, 0, 0, 0)
+
+/** Write every `<time>` inside `root` anew; the exact time shows on hover. */
+export function tellTimes(root) {
+  for (const element of root.querySelectorAll("time[datetime]")) {
+    const moment = new Date(element.dateTime)
+    if (Number.isNaN(moment.getTime())) continue
+    const words = howLongAgo(moment, Date.now())
+    if (element.textContent !== words) element.textContent = words
+    element.title = absolute.format(moment)
+  }
+}
+
+export function keepTelling(root) {
+  tellTimes(root)
+  setInterval(() => tellTimes(root), MINUTE_MS)
+}

@@ -1,0 +1,47 @@
+"""A moment as a person writes it: `2026-12-24T18:00`, `+30m`, `2h`, `tomorrow 09:00`."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
+
+EXAMPLES = "2026-12-24T18:00, +30m, 2h, 'tomorrow 09:00'"
+_SPAN = re.compile(r"\+?\s*(\d+\s*[a-z]+\s*)+", re.IGNORECASE)
+
+
+class UnknownTime(ValueError):
+    """The text names no moment."""
+
+
+def moment(text: str) -> datetime:
+    """The moment that ``text`` names; one without a zone is in TIME_ZONE, one without a date is the next to come.
+
+    Raises:
+        UnknownTime: the text is understood neither as ISO 8601 nor as words.
+    """
+    try:
+        exact = parse_datetime(text.strip())
+    except ValueError as error:  # well formed, but no such day or hour
+        raise UnknownTime(f"{text!r}: {error}") from error
+    found = exact or _in_words(text)
+    if found is None:
+        raise UnknownTime(f"{text!r} is no time that I know; write for example {EXAMPLES}")
+    return found if timezone.is_aware(found) else timezone.make_aware(found)
+
+
+def _in_words(text: str) -> datetime | None:
+    import dateparser  # 0.3 s: only who writes words waits for it
+
+    text = text.strip()
+    if text.isdecimal():
+        return None  # a day, an hour, seconds since 1970? better asked than guessed
+    if _SPAN.fullmatch(text):
+        text = "in " + text.lstrip("+ ")
+    now = timezone.localtime().replace(tzinfo=None)
+    found: datetime | None = dateparser.parse(
+        text, languages=["en"], settings={"PREFER_DATES_FROM": "future", "RELATIVE_BASE": now}
+    )
+    return found

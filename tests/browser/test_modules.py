@@ -1,0 +1,118 @@
+"""The modules that only calculate, each by itself in a page of the site."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import expect
+
+
+@pytest.fixture(scope="module")
+def run(browser, server):
+    """`run("tally", "…")`: the value of some JavaScript that has all that the module exports as `it`."""
+    page = browser.new_page(base_url=server.url)
+    page.goto("/accounts/login/")
+
+    def run(module, script):
+        address = f"/static/notifications/{module}.js"
+        return page.evaluate(f"async () => {{ const it = await import('{address}'); {script} }}")
+
+    yield run
+    page.close()
+
+
+# backoff.js -------------------------------------------------------------------------------------------------
+
+
+def test_the_longest_wait_doubles_up_to_ten_seconds(run):
+    waits = run("backoff", "return [0, 1, 2, 3, 4, 5, 6, 1000].map((attempt) => it.backoff(attempt, () => 1))")
+
+    assert waits == [500, 1000, 2000, 4000, 8000, 10_000, 10_000, 10_000]
+
+
+def test_a_wait_is_anything_up_to_the_longest(run):
+    waits = run("backoff", "return [0, 0.25, 0.5].map((random) => it.backoff(2, () => random))")
+
+    assert waits == [0, 500, 1000]
+
+
+# tally.js ---------------------------------------------------------------------------------------------------
+
+
+def count(run, script):
+    """How many are unread after `script`, where the server counted 3 as of position 10."""
+    return run("tally", f"const tally = new it.Tally(3, 10); {script}; return tally.count")
+
+
+def test_a_new_notice_is_counted_once_however_often_it_comes(run):
+    assert count(run, "tally.arrived(11); tally.arrived(11); tally.arrived(12)") == 5
+
+
+def test_what_the_servers_count_holds_already_is_not_counted_again(run):
+    assert count(run, "tally.arrived(10); tally.arrived(4)") == 3
+
+
+def test_what_came_after_the_servers_new_count_is_kept(run):
+    assert count(run, "tally.arrived(11); tally.arrived(12); tally.rebase(7, 11)") == 8
+
+
+def test_a_notice_that_was_read_leaves_the_count(run):
+    assert count(run, "tally.left(9)") == 2
+    assert count(run, "tally.arrived(11); tally.left(11)") == 3
+
+
+def test_what_ended_before_the_server_counted_is_out_of_its_count_already(run):
+    assert count(run, "tally.left(9, 10)") == 3
+    assert count(run, "tally.left(9, 11)") == 2
+
+
+def test_the_count_never_falls_below_nothing(run):
+    assert count(run, "for (let n = 1; n < 9; n++) tally.left(n)") == 0
+
+
+def test_a_notice_that_is_not_shown_here_leaves_only_if_it_was_counted_here(run):
+    assert count(run, "tally.arrived(11); tally.withdrawn(11); tally.withdrawn(5)") == 3
+
+
+def test_reading_up_to_a_place_spares_what_came_later(run):
+    assert count(run, "tally.arrived(11); tally.arrived(12); tally.readThrough(11)") == 1
+    assert count(run, "tally.arrived(12); tally.readThrough(9)") == 4
+
+
+# times.js ---------------------------------------------------------------------------------------------------
+
+NOON = "const noon = new Date(2026, 10, 23, 12).getTime(), minutes = 60_000, hours = 60 * minutes, days = 24 * hours;"
+
+
+@pytest.mark.parametrize(
+    ("ago", "words"),
+    [
+        ("-5 * minutes", "now"),
+        ("59_000", "now"),
+        ("1 * minutes", "1 minute ago"),
+        ("59 * minutes", "59 minutes ago"),
+        ("23 * hours", "23 hours ago"),
+        ("25 * hours", "yesterday"),
+        ("6 * days", "6 days ago"),
+        ("7 * days", "Nov 16, 2026"),
+    ],
+)
+def test_times_are_told_in_words_that_stay_true(run, ago, words):
+    assert run("times", f"{NOON} return it.howLongAgo(noon - ({ago}), noon)") == words
+
+
+# complaints.py ----------------------------------------------------------------------------------------------
+
+
+def test_a_breach_of_the_content_security_policy_would_not_go_unnoticed(visit, complaints):
+    page = visit(None, "/accounts/login/")
+
+    page.evaluate("""() => {
+        const script = document.createElement("script")
+        script.textContent = "window.done = true"
+        document.body.append(script)
+    }""")
+
+    expect(page.locator("body")).to_be_visible()
+    assert page.evaluate("window.done") is None
+    assert any("CSP: script-src-elem inline" in each for each in complaints.unexpected)
+    complaints.allow("CSP:", "Content Security Policy")

@@ -1,0 +1,277 @@
+"""What the page makes of frames and close codes, whatever the server says and when (docs/protocol.md)."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.gestures import (
+    connection,
+    expect_announced,
+    expect_live,
+    expect_reconnecting,
+    expect_unread,
+    mark_all_read,
+    mark_read,
+    titles,
+)
+from tests.browser.script import Script
+
+
+@pytest.fixture
+def script(visit, ada):
+    """The server, on the page of somebody whose inbox is empty."""
+    script = Script(visit(ada, None, for_good=True))
+    script.open()
+    return script
+
+
+@pytest.fixture
+def live(script):
+    script.welcome()
+    expect_live(script.page)
+    return script
+
+
+def test_before_the_welcome_the_page_does_not_claim_to_be_live(script):
+    expect(connection(script.page)).to_have_text("Connecting…")
+
+    script.welcome()
+
+    expect(connection(script.page)).to_have_text("Live")
+
+
+# Notices ----------------------------------------------------------------------------------------------------
+
+
+def test_a_notice_that_comes_twice_is_shown_once(live):
+    live.notice(1, title="Once")
+    live.notice(1, title="Twice")
+    live.notice(2)
+
+    expect(titles(live.page)).to_have_text(["Notice 2", "Once"])
+    expect_unread(live.page, 2)
+
+
+def test_notices_stand_in_the_order_in_which_they_were_published(live):
+    for number in (2, 3, 1):
+        live.notice(number)
+
+    expect(titles(live.page)).to_have_text(["Notice 3", "Notice 2", "Notice 1"])
+
+
+def test_a_notice_that_comes_again_changed_stays_in_its_place(live):
+    live.notice(1)
+    live.notice(2)
+    live.notice(3, published=1, title="Notice 1, corrected <i>")
+
+    expect(titles(live.page)).to_have_text(["Notice 2", "Notice 1, corrected <i>"])
+    expect_unread(live.page, 2)
+
+
+def test_a_recalled_notice_goes_and_one_that_was_never_shown_does_not_come(live):
+    live.notice(1)
+    live.notice(2, published=1, recalled=True)
+    live.notice(3, recalled=True)
+    live.notice(4, expires_at="2020-01-01T00:00:00Z")
+    live.notice(5)
+
+    expect(titles(live.page)).to_have_text(["Notice 5"])
+    expect_unread(live.page, 1)
+
+
+def test_whoever_is_in_a_row_with_the_keyboard_goes_on_in_the_next_when_it_goes(live):
+    live.notice(1)
+    live.notice(2)
+    page = live.page
+    page.get_by_role("listitem").filter(has_text="Notice 2").focus()
+
+    live.notice(3, published=2, recalled=True)
+
+    expect(page.get_by_role("listitem").filter(has_text="Notice 1")).to_be_focused()
+
+
+def test_only_addresses_that_are_safe_become_links(live):
+    for number, url in enumerate(("javascript:alert(1)", "JAVASCRIPT:alert(1)", "data:text/html,x", "vbscript:x"), 1):
+        live.notice(number, url=url)
+    live.notice(5, url="https://example.org/x")
+
+    expect(titles(live.page)).to_have_count(5)
+    expect(live.page.locator("#inbox a[href]")).to_have_text(["Notice 5"])
+
+
+# Counts -----------------------------------------------------------------------------------------------------
+
+
+def test_a_notice_that_the_servers_count_leaves_out_is_counted(live):
+    live.notice(1)
+    live.say(type="inbox", unread=5, position=live.position, read=[])
+    expect_unread(live.page, 6)
+
+    live.say(type="inbox", unread=6, position=live.position + 1, read=[])
+
+    expect_unread(live.page, 6)
+
+
+def test_a_count_that_is_wrong_after_coming_back_makes_the_page_look_afresh(live, ada, send):
+    send("Only the page itself knows", ada)
+    live.close(1012)
+    live.comes_back(within=1)
+
+    live.welcome(unread=1)
+    expect_live(live.page)
+    live.wait(2)
+
+    expect(titles(live.page)).to_have_text(["Only the page itself knows"])
+    expect_unread(live.page, 1)
+    live.wait(2)
+    expect_announced(live.page, "1 new notice")
+
+
+# Reading ----------------------------------------------------------------------------------------------------
+
+
+def test_a_read_that_was_not_confirmed_is_said_again(live):
+    live.notice(1)
+    mark_read(live.page, "Notice 1")
+    live.hears(type="read", ids=[1_000_001])
+    live.heard.clear()
+
+    live.close(1011)
+    live.comes_back(within=1)
+    live.welcome(unread=1, position=live.position + 1)
+
+    live.hears(type="read", ids=[1_000_001])
+    live.say(type="inbox", unread=0, position=live.position + 1, read=[1_000_001])
+    expect_unread(live.page, 0)
+
+
+def test_marking_all_read_says_up_to_where_the_page_has_come(live):
+    live.notice(1)
+    live.notice(2)
+    expect_unread(live.page, 2)
+    live.say(type="heartbeat", position=live.position + 9)
+    live.hears(type="alive", position=live.position + 9)
+
+    mark_all_read(live.page)
+
+    live.hears(type="read_all", through=live.position + 9)
+
+
+# The connection ---------------------------------------------------------------------------------------------
+
+
+def test_the_page_comes_back_with_the_place_it_has_reached(live):
+    live.notice(1)
+    live.say(type="heartbeat", position=live.position + 7)
+    live.hears(type="alive", position=live.position + 7)
+
+    live.close(1012)
+
+    address = live.comes_back(within=1)
+    assert address.endswith(f"?cursor={live.epoch}%3A{live.position + 7}")
+
+
+def test_after_these_codes_the_page_comes_back(live):
+    for code in (1001, 1011, 1012, 4001, 4008, 4012, 4013, 4400, 4444):
+        live.wait(6)  # live for so long, and the next wait is a short one again
+        live.close(code)
+        expect_reconnecting(live.page)
+
+        live.comes_back(within=1)
+
+        live.welcome()
+        expect_live(live.page)
+
+
+@pytest.mark.parametrize(
+    ("code", "words", "way_out"),
+    [
+        (4005, "Your session has ended.", "Sign in again"),
+        (4501, "Your session has ended.", "Sign in again"),
+        (4503, "Your access was withdrawn.", "Try again"),
+        (4504, "Too many pages are open for your account. Close some of them.", "Try again"),
+        (4567, "The server refuses this connection.", "Try again"),
+    ],
+)
+def test_after_these_codes_it_stays_away_and_says_why(live, code, words, way_out):
+    live.close(code)
+
+    expect(connection(live.page)).to_have_text(words)
+    expect(live.page.locator("#connection").get_by_text(way_out)).to_be_visible()
+    assert live.stays_away(60)
+    expect_announced(live.page, words)
+
+
+def test_a_person_may_ask_for_another_try(live):
+    live.close(4504)
+
+    live.page.get_by_role("button", name="Try again").click()
+    live.until(lambda: len(live.sockets) == 2)
+    live.welcome()
+
+    expect(connection(live.page)).to_have_text("Live")
+
+
+def test_the_server_says_when_to_come_back(live):
+    live.say(type="bye", code=4001, retry_ms=3000)
+    live.close(4001)
+    expect_reconnecting(live.page)
+
+    assert live.stays_away(2.9)
+    live.comes_back(within=0.2)
+
+
+def test_each_failed_attempt_waits_longer_up_to_ten_seconds(visit, ada):
+    script = Script(visit(ada, None, for_good=True))
+    script.page.add_init_script("Math.random = () => 0.999")  # the longest wait that chance allows
+    script.open()
+
+    for seconds in (0.5, 1, 2, 4, 8, 10, 10):
+        script.close(1012)
+        expect_reconnecting(script.page)
+        assert script.stays_away(seconds - 0.2)
+        script.comes_back(within=0.4)
+
+
+def test_silence_is_taken_for_a_dead_line(live):
+    live.wait(34)
+    expect(connection(live.page)).to_have_text("Live")
+
+    live.wait(2)
+
+    expect_reconnecting(live.page)
+    live.until(lambda: len(live.sockets) == 2)
+
+
+def test_heartbeats_keep_the_line(live):
+    for beat in range(4):
+        live.wait(30)
+        live.say(type="heartbeat", position=live.position + beat)
+        live.hears(type="alive", position=live.position + beat)
+
+    expect(connection(live.page)).to_have_text("Live")
+    assert len(live.sockets) == 1
+
+
+def test_a_reset_fetches_the_page_and_goes_on_from_its_cursor(live, ada, send):
+    send("Missed", ada)
+
+    with live.page.expect_response(lambda response: response.request.resource_type == "fetch"):
+        live.say(type="reset")
+    live.until(lambda: len(live.sockets) == 2)
+
+    expect(titles(live.page)).to_have_text(["Missed"])
+    assert re.search(r"%3A(\d+)$", live.sockets[-1].url)[1] > str(live.position)
+
+
+def test_an_error_of_ours_is_said_on_the_console_only(live, complaints):
+    complaints.allow("The server refused: bad_frame")
+
+    live.say(type="error", code="bad_frame", detail="not JSON")
+    live.notice(1)
+
+    expect(titles(live.page)).to_have_text(["Notice 1"])
+    assert complaints.all

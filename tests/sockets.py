@@ -1,0 +1,107 @@
+"""Sockets without a network: what connections and hubs are tested with."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+from notifications.doorbell import LogGrew
+from notifications.entries import Entry
+from notifications.live.access import Reader
+from notifications.live.connection import Connection
+from notifications.live.hub import Hub
+
+JOINED = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+async def eventually(condition: Callable[[], Any], seconds: float = 20) -> Any:
+    """Wait until ``condition`` holds; returns what it gave. Fails after so many seconds."""
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"still not so after {seconds} s"
+        await asyncio.sleep(0.005)
+    return found
+
+
+class Wire:
+    """A server's end of a socket: notes what it is sent, and blocks while the page reads nothing."""
+
+    def __init__(self) -> None:
+        self.events: list[dict[str, Any]] = []
+        self.aborted = False
+        self._takes = asyncio.Event()
+        self._takes.set()
+
+    async def send(self, event: dict[str, Any]) -> None:
+        await self._takes.wait()
+        self.events.append(event)
+
+    def block(self) -> None:
+        self._takes.clear()
+
+    def unblock(self) -> None:
+        self._takes.set()
+
+    def abort(self) -> None:
+        self.aborted = True
+
+    @property
+    def frames(self) -> list[dict[str, Any]]:
+        return [json.loads(event["text"]) for event in self.events if event["type"] == "websocket.send"]
+
+    @property
+    def positions(self) -> list[int]:
+        """The places of the notices that were written, in the order in which they were."""
+        return [frame["position"] for frame in self.frames if frame["type"] == "notice"]
+
+    @property
+    def types(self) -> list[str]:
+        return [frame["type"] for frame in self.frames]
+
+    @property
+    def closed_with(self) -> int | None:
+        return next((event["code"] for event in self.events if event["type"] == "websocket.close"), None)
+
+
+def reader(user_id: int = 1, audiences: Iterable[str] = ("everyone",), session_ends: float | None = None) -> Reader:
+    return Reader(
+        user_id=user_id,
+        audiences=frozenset(audiences),
+        joined_at=JOINED,
+        session_ends=time.time() + 3600 if session_ends is None else session_ends,
+    )
+
+
+def entry(position: int, *audiences: str, published: int | None = None, age_seconds: float = 0, size: int = 0) -> Entry:
+    """An entry for everyone, or for these audiences; a change, if it was `published` at an earlier position.
+
+    Readers joined on 1 January 2026; it is from that very moment, or so many seconds older.
+    """
+    published = position if published is None else published
+    frame = {"type": "notice", "position": position, "recalled": published != position, "x": "x" * size}
+    return Entry(
+        position=position,
+        published=published,
+        published_at=JOINED.timestamp() - age_seconds,
+        notice_id=published,
+        audiences=audiences or ("everyone",),
+        text=json.dumps(frame),
+    )
+
+
+def bell(*entries: Entry | int, epoch: str = "") -> LogGrew:
+    """A bell with these entries, or with plain ones for everyone at these positions."""
+    given = [entry(each) if isinstance(each, int) else each for each in entries]
+    return LogGrew(epoch=epoch, first=given[0].position, head=given[-1].position, entries=given)
+
+
+async def connect(hub: Hub, wire: Wire | None = None, after: int | None = None, **who: Any) -> tuple[Connection, Wire]:
+    """Join ``hub`` as a page that holds everything up to ``after`` (the hub's own place by default)."""
+    wire = wire or Wire()
+    connection = Connection(reader(**who), hub, wire.send, wire.abort)
+    await connection.begin('{"type":"welcome"}', hub.position if after is None else after, complete=True)
+    return connection, wire

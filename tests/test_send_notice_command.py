@@ -1,0 +1,323 @@
+"""`manage.py send_notice`: what cron calls."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import logging
+import sqlite3
+import time
+from datetime import timedelta
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.utils import timezone
+
+from notifications.models import Notice
+from tests.people import group, person, topic
+
+pytestmark = pytest.mark.django_db
+on_commit = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def doorbell_speaks_again_afterwards(caplog):
+    """The command silences it for its process, which here is that of all tests."""
+    caplog.set_level(logging.INFO, "notifications.doorbell")
+
+
+def run(*arguments):
+    """What the command prints, and what it warns of."""
+    out, err = io.StringIO(), io.StringIO()
+    call_command("send_notice", *arguments, stdout=out, stderr=err)
+    return out.getvalue(), err.getvalue()
+
+
+def audiences():
+    return sorted(str(posting) for posting in Notice.objects.get().postings.all())
+
+
+# What it says ---------------------------------------------------------------------------------------------
+
+
+@on_commit
+def test_a_notice_is_stored_published_and_told_in_one_line():
+    person("ada"), person("brian")
+
+    out, err = run("Backup finished", "--everyone")
+
+    notice = Notice.objects.get()
+    assert out == f'notice={notice.pk} status=published to=everyone people=2 title="Backup finished"\n'
+    assert err == ""
+    assert (notice.source, notice.position) == ("command", 1)
+
+
+@on_commit
+def test_a_program_reads_json():
+    ada, ops = person("ada"), group("ops")
+    ops.user_set.add(ada)
+
+    out, _ = run("Größe: 91 %", "--group", "ops", "--json")
+
+    assert json.loads(out) == {
+        "notice": Notice.objects.get().pk,
+        "status": "published",
+        "to": [f"group:{ops.pk}"],
+        "people": 1,
+        "title": "Größe: 91 %",
+    }
+    assert out.count("\n") == 1
+
+
+@on_commit
+def test_cron_hears_nothing_when_all_is_well():
+    assert run("Backup finished", "--everyone", "--quiet") == ("", "")
+    assert Notice.objects.exists()
+
+
+@on_commit
+@pytest.mark.parametrize("quiet", [[], ["--quiet"]])
+def test_while_redis_is_away_the_notice_is_stored_and_a_warning_says_so(valkey, quiet):
+    valkey.stop()
+    started = time.monotonic()
+
+    out, err = run("Backup finished", "--everyone", *quiet)
+
+    assert time.monotonic() - started < 5
+    assert Notice.objects.get().position == 1
+    assert "warning: stored, but Redis did not take the bell" in err
+    assert quiet or "status=stored" in out
+
+
+@on_commit
+def test_a_dry_run_checks_and_counts_and_stores_nothing():
+    person("ada")
+
+    out, err = run("  Backup finished ", "--everyone", "--dry-run")
+
+    assert out == 'status=dry-run to=everyone people=1 title="Backup finished"\n'
+    assert err == ""
+    assert not Notice.objects.exists()
+
+
+def test_a_dry_run_finds_the_same_mistakes():
+    for arguments, returncode in [
+        (["Title", "--user", "nobody"], 3),
+        (["", "--everyone"], 2),
+        (["Title"], 2),
+        (["Title", "--everyone", "--url", "javascript:x"], 2),
+    ]:
+        with pytest.raises(CommandError) as failure:
+            run(*arguments, "--dry-run")
+        assert failure.value.returncode == returncode
+
+
+def test_a_dry_run_in_json_names_no_notice():
+    out, _ = run("Title", "--everyone", "--dry-run", "--json")
+
+    assert json.loads(out) == {"notice": None, "status": "dry-run", "to": ["everyone"], "people": 0, "title": "Title"}
+
+
+# Every option ---------------------------------------------------------------------------------------------
+
+
+def test_every_option_is_heeded():
+    run(
+        *("Disk", "--staff", "--body", "42 GB\nleft", "--level", "warning", "--url", "https://grafana/d/7"),
+        *("--key", "disk", "--at", "+1h", "--expires", "2h"),
+    )
+
+    notice = Notice.objects.get()
+    assert (notice.title, notice.body, notice.level) == ("Disk", "42 GB\nleft", "warning")
+    assert (notice.url, notice.key, notice.sender) == ("https://grafana/d/7", "disk", None)
+    assert abs(notice.publish_at - timezone.now() - timedelta(hours=1)) < timedelta(seconds=30)
+    assert abs(notice.expires_at - timezone.now() - timedelta(hours=2)) < timedelta(seconds=30)
+    assert audiences() == ["staff"]
+
+
+def test_a_scheduled_notice_is_said_to_be():
+    out, err = run("Title", "--everyone", "--at", "+1h")
+
+    assert "status=scheduled" in out
+    assert err == ""
+    assert Notice.objects.get().position is None
+
+
+def test_a_moment_just_past_is_sent_at_once():
+    out, _ = run("Title", "--everyone", "--at", (timezone.now() - timedelta(minutes=1)).isoformat())
+
+    assert "scheduled" not in out
+
+
+def test_audiences_add_up_and_an_option_may_come_twice():
+    ada, brian, cleo = person("ada"), person("brian"), person("cleo")
+    ops, sales = group("ops", ada), group("on call", brian)
+    topic("deploys")
+
+    out, _ = run(
+        *("Title", "--everyone", "--staff", "--user", "ada", "brian", "--user", "cleo"),
+        *("--group", "ops", "on call", "--topic", "deploys"),
+    )
+
+    expected = ["everyone", f"group:{ops.pk}", f"group:{sales.pk}", "staff", "topic:deploys"]
+    assert audiences() == sorted([*expected, *(f"user:{each.pk}" for each in (ada, brian, cleo))])
+    assert "people=3" in out
+
+
+@on_commit
+def test_a_key_replaces_what_was_sent_with_it_before():
+    run("91 %", "--everyone", "--key", "disk")
+
+    run("95 %", "--everyone", "--key", "disk")
+
+    assert [notice.title for notice in Notice.objects.live()] == ["95 %"]
+
+
+# What is refused ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["Title"], "at least one audience"),
+        (["", "--everyone"], "the title is empty"),
+        (["x" * 201, "--everyone"], "201 characters; 200 is the most"),
+        (["bell\x07", "--everyone"], "U+0007"),
+        (["half\udcff", "--everyone"], "U+DCFF"),
+        (["Title", "--everyone", "--body", "x" * 8193], "8193 bytes; 8192 is the most"),
+        (["Title", "--everyone", "--body", "one", "--body", "two"], "--body was given 2 times"),
+        (["Title", "--everyone", "--level", "fatal"], "'fatal': choose one of info, success, warning, error"),
+        (["Title", "--everyone", "--url", "javascript:alert(1)"], "'javascript:alert(1)'"),
+        (["Title", "--everyone", "--url", "//evil.example"], "path that begins with /"),
+        (["Title", "--everyone", "--key", "k" * 201], "201 characters"),
+        (["Title", "--everyone", "--at", "soon"], "'soon' is no time that I know"),
+        (["Title", "--everyone", "--at", ""], "'' is no time that I know"),
+        (["Title", "--everyone", "--at", "2020-01-01T00:00"], "in the past"),
+        (["Title", "--everyone", "--expires", "2020-01-01T00:00"], "in the past"),
+        (["Title", "--everyone", "--expires", "2999-02-30T00:00"], "2999-02-30"),
+        (["Title", "--everyone", "--at", "+2h", "--expires", "+1h"], "not after publish_at"),
+    ],
+    ids=lambda value: repr(value)[:60],
+)
+def test_a_bad_value_is_a_mistake_of_usage_and_stores_nothing(arguments, says):
+    with pytest.raises(CommandError) as failure:
+        run(*arguments)
+
+    assert failure.value.returncode == 2
+    assert says in str(failure.value)
+    assert not Notice.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--user", "brain"], "no user called 'brain'; the nearest: brian"),
+        (["--user", "gone"], "no user called 'gone'"),
+        (["--user", "brian", "nobody"], "no user called 'nobody'"),
+        (["--user", "half\udcff"], r"no user called 'half\udcff'"),
+        (["--group", "opps"], "no group called 'opps'; the nearest: ops"),
+        (["--topic", "deploy"], "no topic called 'deploy'; the nearest: deploys"),
+        (["--everyone", "--topic", "zzz"], "no topic called 'zzz'"),
+    ],
+    ids=lambda value: repr(value)[:60],
+)
+def test_an_unknown_name_is_named_with_the_nearest_ones_and_nothing_is_stored(arguments, says):
+    person("brian")
+    person("gone", is_active=False)
+    group("ops")
+    topic("deploys")
+
+    with pytest.raises(CommandError) as failure:
+        run("Title", *arguments)
+
+    assert failure.value.returncode == 3
+    assert str(failure.value).startswith(says)
+    assert not Notice.objects.exists()
+
+
+def test_the_help_shows_how_it_is_used(capsys):
+    with pytest.raises(SystemExit) as end:
+        call_command("send_notice", "--help")
+
+    said = capsys.readouterr().out
+    assert end.value.code == 0
+    assert 'manage.py send_notice "Backup finished" --everyone' in said
+    assert "exit codes: 0 stored" in said
+    assert "in a crontab:" in said
+
+
+# The real program -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def machine(serve):
+    """A machine with people, a database and a Valkey, on which no server runs."""
+    return serve(start=False)
+
+
+def stored(machine):
+    with contextlib.closing(sqlite3.connect(machine.folder / "db.sqlite3")) as database:
+        return database.execute("SELECT title, body, position FROM notifications_notice ORDER BY id").fetchall()
+
+
+def test_the_program_sends_while_no_server_runs(machine):
+    result = machine.manage("send_notice", "Backup finished", "--everyone")
+
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.strip() == 'notice=1 status=published to=everyone people=5 title="Backup finished"'
+    assert stored(machine) == [("Backup finished", "", 1)]
+
+
+def test_the_program_reads_the_body_from_a_pipe(machine):
+    result = machine.manage("send_notice", "Disks", "--user", "ada", "--body", "-", input="sda 42 %\nsdb größer\n")
+
+    assert result.returncode == 0, result.stderr
+    assert stored(machine) == [("Disks", "sda 42 %\nsdb größer", 1)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "piped", "returncode", "says"),
+    [
+        (["--everyone"], None, 2, "required: title"),
+        (["Title", "--user", "adda"], None, 3, "no user called 'adda'; the nearest: ada"),
+        (["Title", "--everyone", "--body", "-"], "x" * 9000, 2, "9000 bytes; 8192 is the most"),
+        (["not UTF-8: \udcff", "--everyone"], None, 2, "U+DCFF"),
+    ],
+    ids=["no title", "unknown", "too long", "not UTF-8"],
+)
+def test_the_programs_exit_code_says_what_was_wrong(machine, arguments, piped, returncode, says):
+    result = machine.manage("send_notice", *arguments, input=piped)
+
+    assert (result.returncode, result.stdout) == (returncode, "")
+    assert says in result.stderr
+    assert "Traceback" not in result.stderr
+    assert stored(machine) == []
+
+
+def test_without_its_database_the_program_fails_and_says_that_nothing_was_stored(machine):
+    machine.settings["DATABASE_URL"] = f"sqlite:///{machine.folder}/not/there.sqlite3"
+
+    result = machine.manage("send_notice", "Title", "--everyone")
+
+    assert (result.returncode, result.stdout) == (1, "")
+    assert "nothing was stored, the database does not answer" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("trouble", ["stop", "freeze"])
+def test_without_redis_the_program_succeeds_soon_and_warns(machine, trouble):
+    started = time.monotonic()
+    machine.manage("send_notice", "Title", "--everyone", "--dry-run")
+    usual = time.monotonic() - started
+    getattr(machine.valkey, trouble)()
+
+    started = time.monotonic()
+    result = machine.manage("send_notice", "Title", "--everyone")
+    took = time.monotonic() - started
+
+    assert result.returncode == 0
+    assert "status=stored" in result.stdout
+    assert result.stderr.count("warning") == 1
+    assert took - usual < 6  # 3 s are promised; the machine may be busier than a moment ago
+    assert stored(machine) == [("Title", "", 1)]

