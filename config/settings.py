@@ -156,6 +156,7 @@ HEARTBEAT_SECONDS = env.float("HEARTBEAT_SECONDS", default=25.0)  # below the 60
 HEARTBEAT_ANSWER_SECONDS = env.float("HEARTBEAT_ANSWER_SECONDS", default=10.0)
 LOG_LOOK_SECONDS = env.float("LOG_LOOK_SECONDS", default=5.0)  # how often a hub checks the log itself
 LOG_POLL_SECONDS = env.float("LOG_POLL_SECONDS", default=0.5)  # the same while no doorbell works
+ACCESS_LOOK_SECONDS = env.float("ACCESS_LOOK_SECONDS", default=60.0)  # how often everybody's access is checked
 DRAIN_SECONDS = env.float("DRAIN_SECONDS", default=5.0)  # sockets leave within this when the server stops
 SHUTDOWN_SECONDS = env.int("SHUTDOWN_SECONDS", default=10)  # and whatever is left is cut after this
 

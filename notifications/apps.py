@@ -5,3 +5,8 @@ from django.utils.translation import gettext_lazy as _
 class NotificationsConfig(AppConfig):
     name = "notifications"
     verbose_name = _("Notices")
+
+    def ready(self) -> None:
+        from notifications import access_bells  # it needs the models
+
+        access_bells.listen()

@@ -142,15 +142,27 @@ def _check_all_found(kind: str, keys: set[str], rows: QuerySet, field: str) -> N
 
 def audiences_of(user: User | AnonymousUser) -> frozenset[str]:
     """Every audience that ``user`` belongs to now; none for somebody who may not receive anything."""
-    if not user.is_authenticated or not user.is_active:
-        return frozenset()
-    audiences = {str(EVERYONE), str(Audience.user(user))}
-    if user.is_staff:
-        audiences.add(str(STAFF))
-    audiences.update(f"group:{pk}" for pk in user.groups.values_list("pk", flat=True))
-    slugs = Subscription.objects.filter(user=user).values_list("topic__slug", flat=True)
-    audiences.update(f"topic:{slug}" for slug in slugs)
-    return frozenset(audiences)
+    return audiences_of_each([user])[user.pk] if user.is_authenticated else frozenset()
+
+
+def audiences_of_each(users: Iterable[User]) -> dict[int, frozenset[str]]:
+    """The audiences of each of these people, by their ids, with two queries for all of them."""
+    audiences = {user.pk: _plain_audiences_of(user) for user in users}
+    active = [pk for pk, found in audiences.items() if found]
+    memberships = Group.user_set.through.objects.filter(user__in=active).values_list("user", "group")
+    for pk, group in memberships:
+        audiences[pk].add(f"group:{group}")
+    subscriptions = Subscription.objects.filter(user__in=active).values_list("user", "topic__slug")
+    for pk, slug in subscriptions:
+        audiences[pk].add(f"topic:{slug}")
+    return {pk: frozenset(found) for pk, found in audiences.items()}
+
+
+def _plain_audiences_of(user: User) -> set[str]:
+    """Those that are no memberships."""
+    if not user.is_active:
+        return set()
+    return {str(EVERYONE), str(Audience.user(user)), *([str(STAFF)] if user.is_staff else [])}
 
 
 def people_in(audiences: Iterable[Audience]) -> QuerySet[User]:

@@ -27,6 +27,7 @@ from notifications.entries import Entry
 logger = logging.getLogger(__name__)
 
 GROUP = "hubs"
+IMPATIENCE = 0.1  # seconds to wait for a Redis that did not answer the last time: it hangs, and so would each of us
 MAX_BYTES = 65_536  # a longer bell carries only the head, and hubs read the log
 
 
@@ -40,10 +41,17 @@ class LogGrew(Struct, tag="log_grew", frozen=True):
 
 
 class InboxChanged(Struct, tag="inbox_changed", frozen=True):
-    """One person's read state changed; `text` is the frame for all of that person's sockets."""
+    """One person's read state changed, for the `change`-th time; `text` is the frame for all of their sockets."""
 
     user_id: int
+    change: int
     text: str
+
+
+class AccessChanged(Struct, tag="access_changed", frozen=True):
+    """These people may see more or less than before, or nothing any more; no ids mean that it may be anybody."""
+
+    user_ids: list[int]
 
 
 class Probe(Struct, tag="probe", frozen=True):
@@ -52,7 +60,7 @@ class Probe(Struct, tag="probe", frozen=True):
     hub: str
 
 
-Bell = LogGrew | InboxChanged | Probe
+Bell = LogGrew | InboxChanged | AccessChanged | Probe
 _decoder: msgspec.msgpack.Decoder[Bell] = msgspec.msgpack.Decoder(Bell)
 
 
@@ -70,14 +78,18 @@ def ring(bell: Bell) -> int | None:
     if settings.REDIS_URL == NO_LAYER:
         _ring_here(bell)
         return None
+    global _was_silent
     payload = msgspec.msgpack.encode(bell)
     if len(payload) > MAX_BYTES and isinstance(bell, LogGrew):
         payload = msgspec.msgpack.encode(msgspec.structs.replace(bell, entries=[]))
     layer: Any = get_channel_layer()
     channel = f"{settings.CHANNEL_LAYERS['default']['CONFIG']['prefix']}__group__{GROUP}"
     try:
-        heard = _client(settings.REDIS_URL).publish(channel, layer.serialize({"type": "bell", "bell": payload}))
+        client = _client(settings.REDIS_URL, IMPATIENCE if _was_silent else PATIENCE["socket_timeout"])
+        heard = client.publish(channel, layer.serialize({"type": "bell", "bell": payload}))
+        _was_silent = False
     except (redis.ConnectionError, redis.TimeoutError, redis.ResponseError) as error:
+        _was_silent = isinstance(error, redis.TimeoutError)
         logger.warning("Redis did not take the bell; hubs will find it in the log: %s", error)
         _ring_here(bell)
         return None
@@ -90,10 +102,13 @@ def _ring_here(bell: Bell) -> None:
 
 
 @functools.cache
-def _client(url: str) -> redis.Redis:
+def _client(url: str, patience: float) -> redis.Redis:
     """One pool a process. A connection that Redis closed meanwhile is replaced once; a time-out is final."""
     retry = Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,))
-    return redis.Redis.from_url(url, retry=retry, **PATIENCE)
+    return redis.Redis.from_url(url, retry=retry, **PATIENCE | {"socket_timeout": patience})
+
+
+_was_silent = False  # the last bell of this process timed out
 
 
 _subscriptions: weakref.WeakSet[Subscription] = weakref.WeakSet()

@@ -55,10 +55,11 @@ class NoticeBody(Struct, frozen=True):
 class Welcome(Struct, tag="welcome", frozen=True):
     """`cursor`: what the client holds now; what follows comes after it. `unread` is true as of `position`.
 
-    `heartbeat` is in seconds.
+    `stamp`: come back with it, like with the cursor. `heartbeat` is in seconds.
     """
 
     cursor: str
+    stamp: str
     position: int
     resumed: bool
     unread: int
@@ -73,11 +74,12 @@ class NoticeFrame(Struct, tag="notice", frozen=True):
 class Inbox(Struct, tag="inbox", frozen=True, omit_defaults=True):
     """Read state changed, in this or another tab: these `read` ids, or all that was `published` ≤ `read_through`.
 
-    `unread` is true as of `position`: a notice published later is not in it.
+    `unread` is true as of `position`: a notice published later is not in it. `stamp` takes the place of the last one.
     """
 
     unread: int
     position: int
+    stamp: str
     read: list[int] | None = None
     read_through: int | None = None
 
@@ -87,7 +89,10 @@ class Heartbeat(Struct, tag="heartbeat", frozen=True):
 
 
 class Reset(Struct, tag="reset", frozen=True):
-    """Too much was missed, or the cursor means nothing here: fetch the inbox afresh, go on from its cursor."""
+    """Replaying notices does not lead from what the client holds to what is: fetch the inbox afresh, go on from there.
+
+    Too much was missed, the cursor or the stamp means nothing here, or the reader's audiences have just changed.
+    """
 
 
 class Bye(Struct, tag="bye", frozen=True):

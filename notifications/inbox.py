@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import logging
 from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from django.db import Error as DatabaseError
 from django.db import transaction
 from django.db.models import Exists, IntegerField, OuterRef, Q, QuerySet, Subquery, Value
 from django.db.models.functions import Coalesce
@@ -19,22 +23,43 @@ from notifications.models import Notice, NoticeQuerySet, ReadMark, Receipt
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How one inbox stands: what a page is rendered with, and a socket welcomed with.
+
+    `unread` is true as of `place`. `changes` counts what this person has changed of their read state.
+    """
+
+    place: Place
+    audiences: frozenset[str]
+    changes: int
+    unread: int
+
+    @property
+    def stamp(self) -> str:
+        """Differs from an earlier one if the inbox changed otherwise than by the log: by reading, or by audiences.
+
+        A page that comes back with another stamp cannot be brought up to date by replaying notices.
+        """
+        audiences = ",".join(sorted(self.audiences)).encode()
+        return f"{self.changes}-{hashlib.blake2s(audiences, digest_size=6).hexdigest()}"
+
+
+def standing_of(user: User) -> Standing:
+    """How the inbox of ``user`` stands now. Rows that are read after this hold all that it tells of, or more."""
+    changes = ReadMark.objects.filter(user=user).values_list("changes", flat=True).first() or 0
+    place = log.head()
+    audiences = audiences_of(user)
+    unread = _visible(user, audiences).filter(Q(is_read=False), published__lte=place.position).count()
+    return Standing(place, audiences, changes, unread)
+
 
 def visible_to(user: User) -> NoticeQuerySet:
     """The live notices for ``user``, newest first, each with `is_read`. The badge and the list both begin here."""
-    receipt = Receipt.objects.filter(user=user, notice=OuterRef("pk"))
-    through = Subquery(ReadMark.objects.filter(user=user).values("through")[:1])
-    return (
-        log.visible(audiences_of(user), user.date_joined)
-        .live()
-        .annotate(is_read=Exists(receipt) | Q(published__lte=Coalesce(through, Value(0), output_field=IntegerField())))
-        .order_by("-published")
-    )
-
-
-def unread_count(user: User, as_of: Place) -> int:
-    """How many notices published up to ``as_of`` this person has not read."""
-    return visible_to(user).filter(Q(is_read=False), published__lte=as_of.position).count()
+    return _visible(user, audiences_of(user))
 
 
 def mark_read(user: User, ids: Iterable[int]) -> list[int]:
@@ -46,11 +71,13 @@ def mark_read(user: User, ids: Iterable[int]) -> list[int]:
         Those of the ids that this person sees, all of them read now.
     """
     seen = list(visible_to(user).filter(pk__in=list(ids)))
-    unread = [notice for notice in seen if not notice.is_read]  # type: ignore[attr-defined]  # visible_to adds it
-    Receipt.objects.bulk_create((Receipt(user=user, notice=notice) for notice in unread), ignore_conflicts=True)
+    unread = [notice for notice in seen if not notice.is_read]  # type: ignore[attr-defined]  # _visible adds it
     read = [notice.pk for notice in seen]
     if read:
-        transaction.on_commit(lambda: _tell(user, read=read), robust=True)
+        with transaction.atomic():
+            mark = _next_change(user)
+            Receipt.objects.bulk_create((Receipt(user=user, notice=notice) for notice in unread), ignore_conflicts=True)
+            _tell_on_commit(user, mark.changes, read=read)
     return read
 
 
@@ -60,12 +87,11 @@ def mark_all_read(user: User, through: int) -> int:
     Returns:
         The position up to which everything is read now; it never moves back, nor past the head.
     """
-    through = min(through, log.head().position)
-    mark, created = ReadMark.objects.get_or_create(user=user, defaults={"through": through})
-    if not created:
-        ReadMark.objects.filter(user=user, through__lt=through).update(through=through)
-        mark.refresh_from_db()
-    transaction.on_commit(lambda: _tell(user, read_through=mark.through), robust=True)
+    with transaction.atomic():
+        mark = _next_change(user)
+        mark.through = max(mark.through, min(through, log.head().position))
+        mark.save(update_fields=["through"])
+        _tell_on_commit(user, mark.changes, read_through=mark.through)
     return mark.through
 
 
@@ -79,12 +105,51 @@ def readers_of(notice: Notice) -> QuerySet[User]:
     return people.filter(has_read)
 
 
-def state_of(user: User, *, read: list[int] | None = None, read_through: int | None = None) -> Inbox:
-    """The frame that tells a page of a change, with a count that says as of where it is true."""
-    as_of = log.head()
-    return Inbox(unread=unread_count(user, as_of), position=as_of.position, read=read, read_through=read_through)
+def nothing_read(user: User) -> Inbox:
+    """The frame for a page that asked in vain: no notice of this person's was among those it named."""
+    return _frame(standing_of(user), read=[])
 
 
-def _tell(user: User, *, read: list[int] | None = None, read_through: int | None = None) -> None:
-    """Tell every page of ``user``."""
-    ring(InboxChanged(user_id=user.pk, text=encode(state_of(user, read=read, read_through=read_through))))
+def _visible(user: User, audiences: frozenset[str]) -> NoticeQuerySet:
+    receipt = Receipt.objects.filter(user=user, notice=OuterRef("pk"))
+    through = Subquery(ReadMark.objects.filter(user=user).values("through")[:1])
+    return (
+        log.visible(audiences, user.date_joined)
+        .live()
+        .annotate(is_read=Exists(receipt) | Q(published__lte=Coalesce(through, Value(0), output_field=IntegerField())))
+        .order_by("-published")
+    )
+
+
+def _next_change(user: User) -> ReadMark:
+    """Count one more change; the row stays locked until the commit, so that the numbers are given out in order."""
+    mark, _ = ReadMark.objects.select_for_update().get_or_create(user=user)
+    mark.changes += 1
+    mark.save(update_fields=["changes"])
+    return mark
+
+
+def _tell_on_commit(user: User, change: int, *, read: list[int] | None = None, read_through: int | None = None) -> None:
+    """Tell every page of ``user``. Should this fail, their number of changes tells them that they missed it."""
+
+    def tell() -> None:
+        try:
+            # The count is of now, the stamp is of this change: the pages have yet to hear of later ones.
+            standing = replace(standing_of(user), changes=change)
+        except DatabaseError as error:
+            logger.warning("A change of read state was stored, but could not be told: %s", error)
+            return
+        frame = _frame(standing, read=read, read_through=read_through)
+        ring(InboxChanged(user_id=user.pk, change=change, text=encode(frame)))
+
+    transaction.on_commit(tell)
+
+
+def _frame(standing: Standing, *, read: list[int] | None = None, read_through: int | None = None) -> Inbox:
+    return Inbox(
+        unread=standing.unread,
+        position=standing.place.position,
+        stamp=standing.stamp,
+        read=read,
+        read_through=read_through,
+    )

@@ -194,10 +194,15 @@ class Receipt(models.Model):
 
 
 class ReadMark(models.Model):
-    """Everything published at or below `through` is read by this person: "mark all read" is one row."""
+    """Everything published at or below `through` is read by this person: "mark all read" is one row.
+
+    `changes` counts each time this person has read something, here or by receipts: a page that knows another number
+    has missed some of it.
+    """
 
     user = models.OneToOneField(settings.AUTH_USER_MODEL, models.CASCADE, primary_key=True, related_name="read_mark")
-    through = models.BigIntegerField()
+    through = models.BigIntegerField(default=0)
+    changes = models.BigIntegerField(default=0)
 
     def __str__(self) -> str:
         return f"{self.user} · {self.through}"

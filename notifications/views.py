@@ -39,7 +39,7 @@ def inbox(request: SignedInRequest) -> HttpResponse:
 
     The cursor is read before the rows, so nothing falls between this page and its socket.
     """
-    head = log.head()
+    standing = inboxes.standing_of(request.user)
     before = _whole(request.GET.get("before"))
     visible = inboxes.visible_to(request.user).select_related("sender")
     page = visible if before is None else visible.filter(published__lt=before)
@@ -47,8 +47,9 @@ def inbox(request: SignedInRequest) -> HttpResponse:
     older = notices[PAGE_SIZE - 1].published if len(notices) > PAGE_SIZE else None
     context = {
         "notices": notices[:PAGE_SIZE],
-        "cursor": str(head),
-        "unread": inboxes.unread_count(request.user, head),
+        "cursor": str(standing.place),
+        "stamp": standing.stamp,
+        "unread": standing.unread,
         "older": older,
         "newest_first_page": before is None,
     }
@@ -123,7 +124,7 @@ def readyz(request: HttpRequest) -> JsonResponse:
         "layer": _layer_state(hub),
         "hub": _hub_state(hub),
     }
-    ready = state["database"] == "ok" and hub is not None and hub.state in ("live", "polling")
+    ready = state["database"] == "ok" and hub is not None and hub.is_ready
     return JsonResponse({"ready": ready, **state}, status=200 if ready else 503)
 
 
@@ -145,7 +146,7 @@ def _hub_state(hub: Hub | None) -> dict[str, Any] | None:
     if hub is None:  # a server that knows no sockets, such as a test client
         return None
     return {
-        "state": hub.state,
+        "state": "draining" if hub.draining else hub.state,
         "position": hub.position,
         "connections": len(hub.connections),
         "process": hub.name,

@@ -72,6 +72,8 @@ def reader(user_id: int = 1, audiences: Iterable[str] = ("everyone",), session_e
         user_id=user_id,
         audiences=frozenset(audiences),
         joined_at=JOINED,
+        session_key=f"session of {user_id}",
+        session_hash="",
         session_ends=time.time() + 3600 if session_ends is None else session_ends,
     )
 

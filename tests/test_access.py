@@ -168,8 +168,8 @@ def test_whoever_is_signed_in_arrives_with_what_a_page_needs_to_know(django_asse
     assert arrival.reader.user_id == ada.pk
     assert arrival.reader.audiences == {"everyone", f"user:{ada.pk}", f"group:{ops.pk}"}
     assert arrival.reader.joined_at == ada.date_joined
-    assert arrival.unread == 1
-    assert arrival.place.position == 2
+    assert arrival.standing.unread == 1
+    assert arrival.standing.place.position == 2
     two_weeks = timezone.now().timestamp() + django_settings.SESSION_COOKIE_AGE
     assert abs(arrival.reader.session_ends - two_weeks) < 60
 

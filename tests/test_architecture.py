@@ -13,21 +13,23 @@ from tests.machine import ROOT
 # From the ground up; a module may import those above it in this list. A line is a storey: those on it keep apart.
 STOREYS = [
     {"config.redis", "config.logs", "config.probes", "config.static", "config.settings"},
-    {"notifications.models", "notifications.apps"},
+    {"notifications.models"},
     {"notifications.audiences", "notifications.frames", "notifications.times"},
     {"notifications.entries"},
     {"notifications.doorbell"},
     {"notifications.log"},
-    {"notifications.sending", "notifications.inbox"},
+    {"notifications.sending", "notifications.inbox", "notifications.access_bells"},
+    {"notifications.apps"},
     {
         "notifications.live.database",
         "notifications.live.outbox",
         "notifications.live.rate",
-        "notifications.live.protocol",
         "notifications.live.embedded",
         "notifications.live.access",
     },
+    {"notifications.live.protocol"},
     {"notifications.live.connection"},
+    {"notifications.live.warden"},
     {"notifications.live.hub"},
     {"notifications.live.consumers"},
     {"notifications.live.routing", "notifications.live.application"},
@@ -143,5 +145,7 @@ def test_there_is_one_door_through_which_notices_come_in():
     assert doors == {"notifications.sending"}
 
 
-def test_nobody_listens_to_signals():
-    assert not who_imports("django.db.models.signals", "django.dispatch")
+def test_signals_only_ring_for_another_look_at_somebodys_access():
+    signals = ("django.db.models.signals", "django.contrib.auth.signals", "django.dispatch")
+
+    assert who_imports(*signals) == {"notifications.access_bells"}

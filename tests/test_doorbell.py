@@ -12,7 +12,7 @@ import redis
 from channels.layers import get_channel_layer
 from redis.asyncio import Redis as AsyncRedis
 
-from notifications.doorbell import GROUP, MAX_BYTES, InboxChanged, LogGrew, Probe, Subscription, ring
+from notifications.doorbell import GROUP, MAX_BYTES, AccessChanged, InboxChanged, LogGrew, Probe, Subscription, ring
 from notifications.entries import Entry
 from tests.sockets import eventually
 
@@ -35,7 +35,9 @@ async def ear(valkey):
 BELLS = [
     LogGrew(epoch="e", first=1, head=2, entries=[entry(1), entry(2)]),
     LogGrew(epoch="e", first=1, head=2, entries=[]),
-    InboxChanged(user_id=7, text='{"type":"inbox","unread":0,"position":2}'),
+    AccessChanged(user_ids=[7, 8]),
+    AccessChanged(user_ids=[]),
+    InboxChanged(user_id=7, change=3, text='{"type":"inbox","unread":0,"position":2}'),
     Probe(hub="here"),
 ]
 

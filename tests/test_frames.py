@@ -47,8 +47,16 @@ BODY = NoticeBody(
     ("frame", "written"),
     [
         (
-            Welcome(cursor="e:7", position=9, resumed=True, unread=3, heartbeat=25.0),
-            {"type": "welcome", "cursor": "e:7", "position": 9, "resumed": True, "unread": 3, "heartbeat": 25.0},
+            Welcome(cursor="e:7", stamp="3-ab", position=9, resumed=True, unread=3, heartbeat=25.0),
+            {
+                "type": "welcome",
+                "cursor": "e:7",
+                "stamp": "3-ab",
+                "position": 9,
+                "resumed": True,
+                "unread": 3,
+                "heartbeat": 25.0,
+            },
         ),
         (
             NoticeFrame(position=9, notice=BODY),
@@ -70,12 +78,12 @@ BODY = NoticeBody(
             },
         ),
         (
-            Inbox(unread=2, position=9, read=[1]),
-            {"type": "inbox", "unread": 2, "position": 9, "read": [1]},
+            Inbox(unread=2, position=9, stamp="3-ab", read=[1]),
+            {"type": "inbox", "unread": 2, "position": 9, "stamp": "3-ab", "read": [1]},
         ),
         (
-            Inbox(unread=0, position=9, read_through=9),
-            {"type": "inbox", "unread": 0, "position": 9, "read_through": 9},
+            Inbox(unread=0, position=9, stamp="3-ab", read_through=9),
+            {"type": "inbox", "unread": 0, "position": 9, "stamp": "3-ab", "read_through": 9},
         ),
         (Heartbeat(position=9), {"type": "heartbeat", "position": 9}),
         (Reset(), {"type": "reset"}),

@@ -14,8 +14,9 @@ from django.utils import timezone
 from notifications import log
 from notifications.audiences import audiences_of
 from notifications.doorbell import InboxChanged, LogGrew, Probe, ring
-from notifications.live import database
+from notifications.live import database, warden
 from notifications.live import hub as hubs
+from notifications.live.access import Finding
 from notifications.live.database import in_database
 from notifications.live.hub import RING_ENTRIES, Hub
 from notifications.models import Log, Notice, ServerProcess
@@ -33,9 +34,13 @@ async def deaf():
 
 
 @pytest.fixture
-async def follow(transactional_db, valkey, settings):
-    """`await follow()` starts a hub on the real log and the real Valkey, and waits until it is live."""
+async def follow(transactional_db, valkey, settings, monkeypatch):
+    """`await follow()` starts a hub on the real log and the real Valkey, and waits until it is live.
+
+    The people on its pages need no account: see test_warden.py for those who do.
+    """
     settings.LOG_LOOK_SECONDS, settings.LOG_POLL_SECONDS = 60, 0.05
+    monkeypatch.setattr(warden, "look_again", lambda readers: {reader: Finding(reader, 0) for reader in readers})
     started = []
 
     async def follow(state="live"):
@@ -75,7 +80,7 @@ async def test_an_entry_for_several_audiences_reaches_a_page_in_all_of_them_once
 async def test_every_page_of_a_person_hears_of_their_read_state_and_no_other_persons_page_does(deaf):
     wires = [(await connect(deaf, user_id=user_id))[1] for user_id in (1, 1, 2)]
 
-    deaf.hear(InboxChanged(user_id=1, text='{"type":"inbox"}'))
+    deaf.hear(InboxChanged(user_id=1, change=1, text='{"type":"inbox"}'))
 
     assert [wire.types[1:] for wire in wires] == [["inbox"], ["inbox"], []]
 
@@ -107,7 +112,7 @@ async def test_a_page_that_left_is_offered_nothing_more(deaf):
     deaf.leave(connection)
     deaf.leave(connection)
     deaf.hear(bell(2))
-    deaf.hear(InboxChanged(user_id=1, text="{}"))
+    deaf.hear(InboxChanged(user_id=1, change=1, text="{}"))
 
     assert wire.positions == [1]
     assert wire.types == ["welcome", "notice"]
@@ -118,11 +123,12 @@ async def test_a_page_that_left_is_offered_nothing_more(deaf):
 async def test_the_pages_of_a_person_are_counted(deaf):
     first, _ = await connect(deaf, user_id=1)
     await connect(deaf, user_id=1)
-    assert deaf.connections_of(1) == 2
+    await connect(deaf, user_id=3)
+    assert len(deaf.connections_of([1])) == 2
 
     deaf.leave(first)
 
-    assert (deaf.connections_of(1), deaf.connections_of(2)) == (1, 0)
+    assert [len(deaf.connections_of(ids)) for ids in ([1], [2], [1, 2, 3])] == [1, 0, 2]
 
 
 # Bells that cross, repeat and go missing ------------------------------------------------------------------

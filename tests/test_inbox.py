@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from notifications import inbox, log
 from notifications.audiences import audiences_of
-from notifications.inbox import mark_all_read, mark_read, readers_of, state_of, unread_count, visible_to
+from notifications.inbox import mark_all_read, mark_read, nothing_read, readers_of, standing_of, visible_to
 from notifications.log import entries_for, publish_pending
 from notifications.models import Notice, ReadMark, Receipt, Subscription
 from notifications.sending import recall_notice
@@ -36,7 +36,7 @@ def told(monkeypatch):
 
 def unread(user):
     """The badge, which must say what the list says."""
-    count = unread_count(user, log.head())
+    count = standing_of(user).unread
     assert count == len([notice for notice in visible_to(user) if not notice.is_read])
     return count
 
@@ -133,14 +133,38 @@ def test_who_leaves_a_group_no_longer_sees_its_notices():
     assert (titles(ada), unread(ada)) == ([], 0)
 
 
-def test_the_badge_counts_no_notice_that_came_after_its_place():
+def test_the_badge_counts_no_notice_that_came_after_its_place(monkeypatch):
     ada = person("ada")
     publish("in it")
     place = log.head()
     publish("after it")
+    assert standing_of(ada).unread == 2
 
-    assert unread_count(ada, place) == 1
-    assert unread_count(ada, log.head()) == 2
+    monkeypatch.setattr(log, "head", lambda: place)
+
+    assert standing_of(ada).unread == 1
+
+
+def test_the_stamp_changes_with_what_the_log_does_not_tell_and_with_nothing_else():
+    ada = person("ada")
+    ops = group("ops")
+    notice = publish()
+    stamps = [standing_of(ada).stamp]
+
+    publish("another")
+    recall_notice(notice)
+    publish_pending()
+    assert standing_of(ada).stamp == stamps[0]
+    for change in (
+        lambda: mark_read(ada, [publish("one more").pk]),
+        lambda: mark_all_read(ada, 1),
+        lambda: ada.groups.add(ops),
+        lambda: topic("deploys", ada),
+    ):
+        change()
+        stamps.append(standing_of(ada).stamp)
+
+    assert len(set(stamps)) == 5
 
 
 @pytest.mark.parametrize("notices", [1, 60])
@@ -302,7 +326,8 @@ def test_reading_is_told_to_the_readers_pages_with_what_is_still_unread(told):
 
     mark_read(ada, [notice.pk])
 
-    assert told == [(ada.pk, {"type": "inbox", "unread": 1, "position": 2, "read": [notice.pk]})]
+    stamp = standing_of(ada).stamp
+    assert told == [(ada.pk, {"type": "inbox", "unread": 1, "position": 2, "stamp": stamp, "read": [notice.pk]})]
 
 
 @on_commit
@@ -312,7 +337,8 @@ def test_all_read_is_told_to_the_readers_pages(told):
 
     mark_all_read(ada, 1)
 
-    assert told == [(ada.pk, {"type": "inbox", "unread": 1, "position": 2, "read_through": 1})]
+    stamp = standing_of(ada).stamp
+    assert told == [(ada.pk, {"type": "inbox", "unread": 1, "position": 2, "stamp": stamp, "read_through": 1})]
 
 
 @on_commit
@@ -332,7 +358,7 @@ def test_the_state_says_what_is_unread_as_of_where():
     ada = person("ada")
     publish(), publish()
 
-    state = state_of(ada, read=[])
+    state = nothing_read(ada)
 
     assert (state.unread, state.position, state.read, state.read_through) == (2, 2, [], None)
 
@@ -505,6 +531,6 @@ def test_whatever_happens_badge_list_and_replay_say_the_same(history_of_steps, w
         for name, user in history.people.items():
             assert set(history.fetched(name)) == history.seen(name)
             assert {notice.pk for notice in visible_to(user) if not notice.is_read} == history.unread(name)
-            assert unread_count(user, log.head()) == len(history.unread(name))
+            assert standing_of(user).unread == len(history.unread(name))
         history.check_replays(watcher)
         transaction.set_rollback(True)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
-from types import SimpleNamespace
 
 import pytest
 from django.db import OperationalError
@@ -13,6 +13,8 @@ from django.urls import reverse
 
 from notifications import log, views
 from notifications.inbox import mark_all_read, visible_to
+from notifications.live.hub import Hub
+from notifications.log import Place
 from notifications.models import Notice, ReadMark, Receipt
 from notifications.views import PAGE_SIZE
 from tests.people import group, person, publish, send, topic
@@ -406,8 +408,13 @@ def readiness(hub):
     return answer.status_code, json.loads(answer.content)
 
 
-def a_hub(state):
-    return SimpleNamespace(state=state, position=7, connections={1, 2}, name="here:1")
+def a_hub(state, draining=False):
+    async def make():
+        return Hub()
+
+    hub = asyncio.run(make())
+    hub.state, hub.draining, hub.place, hub.connections, hub.name = state, draining, Place("", 7), {1, 2}, "here:1"
+    return hub
 
 
 @pytest.mark.parametrize(
@@ -424,6 +431,12 @@ def test_a_process_is_ready_while_its_hub_follows_the_log(state, status, layer):
             "hub": {"state": state, "position": 7, "connections": 2, "process": "here:1"},
         },
     )
+
+
+def test_a_process_that_is_about_to_stop_is_not_ready():
+    status, said = readiness(a_hub("live", draining=True))
+
+    assert (status, said["hub"]["state"]) == (503, "draining")
 
 
 def test_a_process_without_a_layer_is_ready_and_says_that_there_is_none(settings):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, replace
 from datetime import datetime
 from importlib import import_module
 from typing import Any
@@ -13,13 +13,17 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY, get_user_model, load_backend
 from django.contrib.auth.models import User
+from django.contrib.sessions.models import Session
 from django.http import parse_cookie
 from django.http.request import split_domain_port, validate_host
+from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 
-from notifications import inbox, log
-from notifications.audiences import audiences_of
-from notifications.log import Place
+from notifications import inbox
+from notifications.audiences import audiences_of_each
+from notifications.frames import CloseCode
+from notifications.inbox import Standing
+from notifications.models import ReadMark
 
 logger = logging.getLogger(__name__)
 
@@ -98,21 +102,34 @@ def _may_come_from(origin: str, host: str, scope: Scope) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """The person behind a socket, as of the handshake."""
+    """The person behind a socket, and the session that let them in, as they were when last looked at."""
 
     user_id: int
     audiences: frozenset[str]
     joined_at: datetime
+    session_key: str
+    session_hash: str  # what the password and SECRET_KEY were when they signed in
     session_ends: float  # seconds since 1970
 
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A reader, and their unread count as of ``place``: everything that a handshake asks the database."""
+    """A reader, and how their inbox stands: everything that a handshake asks the database."""
 
     reader: Reader
-    place: Place
-    unread: int
+    standing: Standing
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a reader's pages are closed."""
+
+    code: CloseCode
+    reason: str
+
+
+SESSION_OVER = Refusal(CloseCode.SESSION_EXPIRED, "the session is over: sign in again")
+WITHDRAWN = Refusal(CloseCode.ACCESS_WITHDRAWN, "this account may not receive notices any more")
 
 
 def session_key_of(scope: Scope) -> str | None:
@@ -127,14 +144,51 @@ def arrival_with(session_key: str | None) -> Arrival | None:
     user = _user_of(session)
     if user is None:
         return None
+    standing = inbox.standing_of(user)
     reader = Reader(
         user_id=user.pk,
-        audiences=audiences_of(user),
+        audiences=standing.audiences,
         joined_at=user.date_joined,
+        session_key=session_key,
+        session_hash=session[HASH_SESSION_KEY],
         session_ends=session.get_expiry_date().timestamp(),
     )
-    place = log.head()
-    return Arrival(reader, place, inbox.unread_count(user, place))
+    return Arrival(reader, standing)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A reader looked at again: as they are now, or why they may not stay; and their number of read changes."""
+
+    reader: Reader | Refusal
+    changes: int
+
+
+def look_again(readers: Iterable[Reader]) -> dict[Reader, Finding]:
+    """Whether these readers may still be here, and what they may see now: five queries for all of them.
+
+    Only reads, like `arrival_with`.
+    """
+    readers = set(readers)
+    users = {user.pk: user for user in get_user_model().objects.filter(pk__in={r.user_id for r in readers})}
+    sessions = dict(
+        Session.objects.filter(pk__in={r.session_key for r in readers}, expire_date__gt=timezone.now()).values_list(
+            "session_key", "expire_date"
+        )
+    )
+    audiences = audiences_of_each(users.values())
+    changes = dict(ReadMark.objects.filter(user__in=users).values_list("user", "changes"))
+
+    def now(reader: Reader) -> Reader | Refusal:
+        user = users.get(reader.user_id)
+        if user is None or not user.is_active:
+            return WITHDRAWN
+        ends = sessions.get(reader.session_key)
+        if ends is None or not _signed_by(user, reader.session_hash):
+            return SESSION_OVER
+        return replace(reader, audiences=audiences[user.pk], session_ends=ends.timestamp())
+
+    return {reader: Finding(now(reader), changes.get(reader.user_id, 0)) for reader in readers}
 
 
 def user_called(user_id: int) -> User:
@@ -153,6 +207,10 @@ def _user_of(session: Any) -> User | None:
     user = load_backend(backend_path).get_user(user_id)  # None for somebody who may not sign in any more
     if user is None:
         return None
-    signed = session.get(HASH_SESSION_KEY, "")
+    return user if _signed_by(user, session.get(HASH_SESSION_KEY, "")) else None
+
+
+def _signed_by(user: User, session_hash: str) -> bool:
+    """Whether a session with this hash is from after the last change of password, and of a SECRET_KEY still known."""
     hashes = [user.get_session_auth_hash(), *user.get_session_auth_fallback_hash()]
-    return user if any(constant_time_compare(signed, each) for each in hashes) else None
+    return any(constant_time_compare(session_hash, each) for each in hashes)

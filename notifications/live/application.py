@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from notifications.live.access import Receive, Scope, Send
+from notifications.live.access import Receive, Scope, Send, refuse_handshake
 from notifications.live.hub import Hub
 
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
@@ -24,9 +24,13 @@ class LiveApplication:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            await self._live(receive, send)
-        else:
-            await self._app({**scope, "hub": self._hub()}, receive, send)
+            await self._live(scope, receive, send)
+            return
+        hub = self._hub()
+        if hub.draining and scope["type"] == "websocket":
+            await refuse_handshake(scope, send, 503, "The server is restarting; come back in a moment.")
+            return
+        await self._app({**scope, "hub": hub}, receive, send)
 
     def _hub(self) -> Hub:
         loop = asyncio.get_running_loop()
@@ -35,9 +39,9 @@ class LiveApplication:
             self._hubs[loop].start()
         return self._hubs[loop]
 
-    async def _live(self, receive: Receive, send: Send) -> None:
+    async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()
-        hub = self._hub()
+        scope["state"]["hub"] = hub = self._hub()
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await hub.stop()

@@ -39,18 +39,23 @@ class Connection:
         "_flowing",
         "_heartbeat_at",
         "_hub",
+        "_in_flight",
         "_outbox",
         "_send",
         "_tasks",
         "_unanswered_since",
         "_written",
+        "changes",
         "closing",
         "displayed",
         "reader",
     )
 
-    def __init__(self, reader: Reader, hub: Hub, send: Send, abort: Callable[[], None] | None) -> None:
+    def __init__(
+        self, reader: Reader, hub: Hub, send: Send, abort: Callable[[], None] | None, changes: int = 0
+    ) -> None:
         self.reader = reader
+        self.changes = changes  # of read state: the page knows of so many
         self.displayed = 0  # the position that the page says it has reached
         self.closing = False
         self._hub = hub
@@ -58,6 +63,7 @@ class Connection:
         self._abort = abort  # cuts the transport, where the server lets us
         self._outbox = Outbox()
         self._flowing = False  # frames may be written at once; until then they wait in the outbox
+        self._in_flight: dict[str, Any] | None = None  # a frame that the server was given and has not written yet
         self._written = 0  # everything up to this position was written, if it was for this reader
         self._blocked_since: float | None = None
         self._heartbeat_at = time.monotonic()
@@ -79,9 +85,11 @@ class Connection:
         if position is not None and position <= self._written:
             return  # the page was rendered with it, by a process that was ahead of this one
         if not self._flowing:
-            self._outbox.put(text, position)
+            if not self.closing:
+                self._outbox.put(text, position)
             return
-        step = self._send({"type": "websocket.send", "text": text})
+        event = {"type": "websocket.send", "text": text}
+        step = self._send(event)
         try:
             waiting = step.send(None)
         except StopIteration:
@@ -91,7 +99,22 @@ class Connection:
             self._lost(error)
         else:
             self._block()
+            self._in_flight = event
             self._do(self._go_on(_Resumed(step, waiting), position))
+
+    def hear_of_reading(self, change: int, text: str | None) -> None:
+        """Tell the page of the ``change``-th change of this person's read state; of an earlier one it knows.
+
+        Without ``text``, what the change was is not known.
+        """
+        if change <= self.changes:
+            return
+        missed_some = change > self.changes + 1
+        self.changes = change
+        if text is None or missed_some:
+            self.reset()
+        else:
+            self.offer(text, None)
 
     def visit(self, now: float, position: int) -> None:
         """Look after this socket: heartbeat, its answer, a stuck write, the end of the session."""
@@ -111,7 +134,11 @@ class Connection:
 
     def reset(self) -> None:
         """What this page holds means nothing any more: it fetches its inbox afresh."""
-        self.offer(encode(Reset()), None)
+        if self._flowing:
+            self.offer(encode(Reset()), None)
+        else:
+            self._take_back()
+            self._outbox.collapse(lost_state=True)
 
     # From the consumer ------------------------------------------------------------------------------------
 
@@ -136,14 +163,14 @@ class Connection:
         self.offer(encode(frame), None)
 
     def close(self, code: CloseCode, reason: str, *frames: ServerFrame) -> None:
-        """Leave soon: see `leave`."""
+        """Leave soon: see `leave`. From now on nothing else is written."""
         if not self.closing:
-            self.closing = True
+            self._stop_writing()
             self._do(self.leave(code, reason, *frames))
 
     async def leave(self, code: CloseCode, reason: str, *frames: ServerFrame) -> None:
         """Say the last ``frames`` and close with ``code``; what was queued is left to the next connection."""
-        self.closing = True
+        self._stop_writing()
         try:
             async with asyncio.timeout(CLOSE_SECONDS):
                 for frame in frames:
@@ -159,50 +186,70 @@ class Connection:
 
     def end(self) -> None:
         """The socket is gone: nothing is written any more."""
-        self.closing = True
-        self._flowing = False
+        self._stop_writing()
         for task in list(self._tasks):
             task.cancel()
 
     # Writing ----------------------------------------------------------------------------------------------
 
+    async def _write(self, text: str) -> None:
+        self._blocked_since = time.monotonic()
+        self._in_flight = event = {"type": "websocket.send", "text": text}
+        await self._send(event)
+        self._in_flight = None
+
     def _block(self) -> None:
         self._flowing = False
         self._blocked_since = time.monotonic()
 
+    def _take_back(self) -> None:
+        """Make nothing of a frame that the server still holds, because the socket takes no more.
+
+        It looks at the frame again when it can write.
+        """
+        if self._in_flight:
+            self._in_flight["text"] = None
+
+    def _stop_writing(self) -> None:
+        self.closing = True
+        self._flowing = False
+        self._take_back()
+        self._outbox.collapse(lost_state=False)
+
     async def _go_on(self, blocked: Awaitable[None], position: int | None) -> None:
         await blocked
+        self._in_flight = None
         if position is not None:
             self._written = position
         await self._empty_outbox()
 
     async def _empty_outbox(self) -> None:
         """Write what waits, repair what collapsed, and let frames flow again."""
-        while True:
+        while not self.closing:
             while frame := self._outbox.take():
                 text, position = frame
-                self._blocked_since = time.monotonic()
-                await self._send({"type": "websocket.send", "text": text})
+                await self._write(text)
                 if position is not None:
                     self._written = position
             if not self._outbox.collapsed:
-                break
+                self._blocked_since = None
+                self._flowing = True
+                return
             lost_state = self._outbox.lost_state
             self._outbox.reopen()
             await self._replay(None if lost_state else self._written, self._hub.position)
-        self._blocked_since = None
-        self._flowing = True
 
     async def _replay(self, after: int | None, through: int) -> None:
         """Write what was missed in (``after``, ``through``]. Newer entries are in the outbox by then."""
         entries = None if after is None else await self._hub.missed(self, after, through)
         if entries is None:
             self._written = max(self._written, through)
-            await self._send({"type": "websocket.send", "text": encode(Reset())})
+            await self._write(encode(Reset()))
             return
         for entry in entries:
-            self._blocked_since = time.monotonic()
-            await self._send({"type": "websocket.send", "text": entry.text})
+            if self.closing or self._outbox.lost_state:
+                return  # a reset, or the end, comes instead of the rest
+            await self._write(entry.text)
             self._written = entry.position
         self._written = max(self._written, through)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import time
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -14,6 +15,7 @@ from django.db import Error as DatabaseError
 
 from notifications import frames, inbox
 from notifications.frames import Alive, BadFrame, CloseCode, Error, Inbox, Read, ReadAll, Welcome, encode
+from notifications.inbox import Standing
 from notifications.live.access import Arrival, Receive, Scope, Send, arrival_with, session_key_of, user_called
 from notifications.live.connection import Connection
 from notifications.live.database import in_database
@@ -26,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 BAD_FRAMES = 5  # so many bad frames, and the socket is closed
 START_SECONDS = 10  # a server that cannot read the log by then sends its clients elsewhere
-LEAVING_PER_SECOND = 200  # sockets that leave a stopping server each second
+LEAVING_PER_SECOND = 500  # sockets that leave a stopping server each second
 RETRY_MS = (500, 2000)  # and come back after something in between
 
 
@@ -61,15 +63,18 @@ class NoticeConsumer(AsyncConsumer):  # type: ignore[misc]
         await receive()
         # A refusal after the handshake can say why; before it, a browser sees no more than 1006.
         await send({"type": "websocket.accept"})
+        asked = time.monotonic()
         try:
             arrival = await _arrive(hub, scope)
         except Refused as refusal:
             await send({"type": "websocket.send", "text": encode(refusal.frame)})
             await send({"type": "websocket.close", "code": refusal.code, "reason": refusal.frame.detail})
             return
-        connection = Connection(arrival.reader, hub, send, (scope.get("extensions") or {}).get(ABORT))
+        abort = (scope.get("extensions") or {}).get(ABORT)
+        connection = Connection(arrival.reader, hub, send, abort, arrival.standing.changes)
+        hub.warden.meet(connection.user_id, since=asked)
         try:
-            await _begin(connection, hub, arrival, _cursor_in(scope))
+            await _begin(connection, hub, arrival.standing, _query(scope))
             await _listen(connection, hub, receive)
         except OSError:
             pass  # the socket went away while we wrote to it
@@ -98,14 +103,10 @@ async def _arrive(hub: Hub, scope: Scope) -> Arrival:
     if arrival is None:
         raise Refused(CloseCode.NOT_SIGNED_IN, "not_signed_in", "sign in to receive notices")
     most = settings.WS_CONNECTIONS_PER_USER
-    if hub.connections_of(arrival.reader.user_id) >= most:
+    if len(hub.connections_of([arrival.reader.user_id])) >= most:
         detail = f"{most} pages are open already; close one of them"
         raise Refused(CloseCode.TOO_MANY_CONNECTIONS, "too_many_connections", detail)
     return arrival
-
-
-def _cursor_in(scope: Scope) -> str:
-    return _query(scope).get("cursor", [""])[0]
 
 
 def _query(scope: Scope) -> dict[str, list[str]]:
@@ -113,17 +114,20 @@ def _query(scope: Scope) -> dict[str, list[str]]:
     return parse_qs(query.decode("latin-1"))
 
 
-async def _begin(connection: Connection, hub: Hub, arrival: Arrival, cursor: str) -> None:
-    """Welcome the page where its ``cursor`` stands, or where the log stands; replay, or ask for a reset."""
-    here = arrival.place
+async def _begin(connection: Connection, hub: Hub, standing: Standing, query: dict[str, list[str]]) -> None:
+    """Welcome the page where its cursor stands, or where the log stands; replay, or ask for a reset."""
+    cursor, stamp = query.get("cursor", [""])[0], query.get("stamp", [standing.stamp])[0]
+    here = standing.place
     place = Place.parse(cursor) if cursor else here
     known = place is not None and place.epoch == hub.place.epoch == here.epoch and place.position <= here.position
+    known = known and stamp == standing.stamp  # else notices alone would not bring the page up to date
     start = place if place and known else hub.place
     welcome = Welcome(
         cursor=str(start),
+        stamp=standing.stamp,
         position=here.position,
         resumed=known and bool(cursor),
-        unread=arrival.unread,
+        unread=standing.unread,
         heartbeat=settings.HEARTBEAT_SECONDS,
     )
     await connection.begin(encode(welcome), start.position, complete=known)
@@ -169,7 +173,7 @@ async def _answer(connection: Connection, event: dict[str, Any]) -> None:
 def _mark_read(user_id: int, ids: list[int]) -> Inbox | None:
     """Mark them read. All pages hear of it by the doorbell; if this person sees none of them, this page is told."""
     user = user_called(user_id)
-    return None if inbox.mark_read(user, ids) else inbox.state_of(user, read=[])
+    return None if inbox.mark_read(user, ids) else inbox.nothing_read(user)
 
 
 def _mark_all_read(user_id: int, through: int) -> None:

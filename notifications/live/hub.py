@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import os
 import socket
@@ -21,10 +22,12 @@ from django.utils import timezone
 
 from config.redis import NO_LAYER
 from notifications import log
-from notifications.doorbell import Bell, InboxChanged, LogGrew, Probe, Subscription, ring
+from notifications.doorbell import AccessChanged, Bell, InboxChanged, LogGrew, Probe, Subscription, ring
 from notifications.entries import Entry
+from notifications.live.access import Reader
 from notifications.live.connection import Connection
 from notifications.live.database import in_database
+from notifications.live.warden import Warden
 from notifications.log import Place
 from notifications.models import ServerProcess
 
@@ -54,13 +57,14 @@ class Hub:
         self.state: State = "starting"
         self.place = Place("", 0)
         self.following = asyncio.Event()  # set once the log was first read
-        self.draining = False
+        self.draining = False  # the server stops: no new pages, and those that are open leave
         self.connections: set[Connection] = set()
         self._by_audience: dict[str, set[Connection]] = {}
         self._by_user: dict[int, set[Connection]] = {}
         self._ring: deque[Entry] = deque(maxlen=RING_ENTRIES)
         self._ring_begins_after = 0  # the ring holds every entry after this position
         self._early: dict[int, LogGrew] = {}  # bells that came before the one they follow, by their first position
+        self.warden = Warden(self)
         self._look_wanted = asyncio.Event()
         self._probe_heard = asyncio.Event()
         self._subscription = Subscription(self.hear)
@@ -71,11 +75,15 @@ class Hub:
     def position(self) -> int:
         return self.place.position
 
+    @property
+    def is_ready(self) -> bool:
+        return self.state in ("live", "polling") and not self.draining
+
     # Life -------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
         """Begin to follow the log. Returns at once; `following` is set when the first look succeeded."""
-        for job in (self._watch_doorbell, self._follow, self._visit_connections):
+        for job in (self._watch_doorbell, self._follow, self._visit_connections, self.warden.watch):
             task = asyncio.create_task(job(), name=f"hub {job.__name__}")
             task.add_done_callback(self._on_task_end)
             self._tasks.append(task)
@@ -102,19 +110,31 @@ class Hub:
         """Offer ``connection`` everything after the position returned."""
         self.connections.add(connection)
         self._by_user.setdefault(connection.user_id, set()).add(connection)
-        for audience in connection.audiences:
-            self._by_audience.setdefault(audience, set()).add(connection)
+        self._list(connection)
         return self.position
 
     def leave(self, connection: Connection) -> None:
         """Offer it nothing more. Safe to call twice."""
         self.connections.discard(connection)
         _discard(self._by_user, connection.user_id, connection)
+        self._strike(connection)
+
+    def readdress(self, connection: Connection, reader: Reader) -> None:
+        """The reader's audiences are others now."""
+        self._strike(connection)
+        connection.reader = reader
+        self._list(connection)
+
+    def connections_of(self, user_ids: Iterable[int]) -> list[Connection]:
+        return [connection for user_id in user_ids for connection in self._by_user.get(user_id, ())]
+
+    def _list(self, connection: Connection) -> None:
+        for audience in connection.audiences:
+            self._by_audience.setdefault(audience, set()).add(connection)
+
+    def _strike(self, connection: Connection) -> None:
         for audience in connection.audiences:
             _discard(self._by_audience, audience, connection)
-
-    def connections_of(self, user_id: int) -> int:
-        return len(self._by_user.get(user_id, ()))
 
     async def missed(self, connection: Connection, after: int, through: int) -> list[Entry] | None:
         """What ``connection`` has missed in (``after``, ``through``], oldest first, each notice once, as it is now.
@@ -147,9 +167,12 @@ class Hub:
         match bell:
             case LogGrew():
                 self._hear_of_entries(bell)
-            case InboxChanged(user_id=user_id, text=text):
-                for connection in list(self._by_user.get(user_id, ())):
-                    connection.offer(text, None)
+            case InboxChanged():
+                self._hear_of_reading(bell)
+            case AccessChanged(user_ids=[]):
+                self.warden.doubt_everybody()
+            case AccessChanged(user_ids=user_ids):
+                self.warden.doubt(user_ids)
             case Probe(hub=name) if name == str(self.id):
                 self._probe_heard.set()
 
@@ -163,6 +186,17 @@ class Hub:
             self._deliver(bell.entries)
             self._deliver_early()
 
+    def _hear_of_reading(self, bell: InboxChanged, *, late: bool = False) -> None:
+        """Changes of one person's read state are told in their order; two bells that crossed are given a moment."""
+        self.warden.note(bell.user_id)
+        pages = self.connections_of([bell.user_id])
+        if not late and any(bell.change > page.changes + 1 for page in pages):
+            hear_again = functools.partial(self._hear_of_reading, bell, late=True)
+            asyncio.get_running_loop().call_later(CROSSING_SECONDS, hear_again)
+            return
+        for page in pages:
+            page.hear_of_reading(bell.change, bell.text)
+
     async def _watch_doorbell(self) -> None:
         """Keep the subscription working: open it, ring ourselves now and then, and open it anew when nothing comes."""
         if settings.REDIS_URL == NO_LAYER:
@@ -170,7 +204,9 @@ class Hub:
             return
         while True:
             if self._subscription.is_open and await self._hear_ourselves():
-                self.state = "live"
+                if self.state != "live":
+                    self.state = "live"
+                    self.warden.doubt_everybody()  # of what rang meanwhile, only notices are in the log
                 await asyncio.sleep(settings.LOG_LOOK_SECONDS)
                 continue
             self.state = "polling"

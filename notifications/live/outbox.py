@@ -35,9 +35,7 @@ class Outbox:
         self._frames.append((text, position))
         self._bytes += len(text)
         if len(self._frames) > MAX_FRAMES or self._bytes > MAX_BYTES:
-            self.lost_state |= any(position is None for _, position in self._frames)
-            self.collapsed = True
-            self._clear()
+            self.collapse(lost_state=any(position is None for _, position in self._frames))
 
     def take(self) -> tuple[str, int | None] | None:
         """The oldest frame, or None when there is none."""
@@ -46,6 +44,12 @@ class Outbox:
         frame = self._frames.popleft()
         self._bytes -= len(frame[0])
         return frame
+
+    def collapse(self, *, lost_state: bool) -> None:
+        """Forget what waits, and take no more."""
+        self.collapsed = True
+        self.lost_state |= lost_state
+        self._clear()
 
     def reopen(self) -> None:
         """Begin anew, empty: what is put in from now on comes after the replay that repairs the collapse."""

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import signal
 import socket
 import sys
+import time
+from typing import TYPE_CHECKING
 
 import uvicorn
 from django.conf import settings
 from uvicorn.supervisors import Multiprocess
 from uvicorn.supervisors import multiprocess as supervisor
+
+from notifications.live.protocol import NoticeProtocol
+
+if TYPE_CHECKING:
+    from notifications.live.hub import Hub  # at run time, a new worker imports this file before Django is set up
 
 
 def listen_on(host: str, port: int) -> socket.socket:
@@ -28,11 +36,15 @@ def listen_on(host: str, port: int) -> socket.socket:
 
 
 def run(listener: socket.socket, workers: int) -> None:
-    """Serve until SIGTERM or SIGINT; sockets are then asked to leave, and cut after SHUTDOWN_SECONDS."""
+    """Serve until SIGTERM or SIGINT; sockets are then asked to leave, and cut after SHUTDOWN_SECONDS.
+
+    With several workers, SIGHUP replaces one after the other by a new one, which serves before the old one leaves.
+    """
     config = uvicorn.Config(
         "config.asgi:application",
         workers=workers,
         lifespan="on",
+        http="notifications.live.protocol:PromptHttpProtocol",
         ws="notifications.live.protocol:NoticeProtocol",
         ws_max_size=settings.WS_MAX_BYTES,
         ws_per_message_deflate=False,  # +34 KiB a socket, and small JSON gains little
@@ -43,10 +55,32 @@ def run(listener: socket.socket, workers: int) -> None:
         server_header=False,
     )
     if workers == 1:
-        uvicorn.Server(config).run(sockets=[listener])
+        Server(config).run(sockets=[listener])
     else:
         supervisor.Process = Worker  # type: ignore[misc]
         Multiprocess(config, sockets=[listener]).run()
+
+
+class Server(uvicorn.Server):
+    """Lets its open pages leave while it still answers requests, `/readyz` with 503, and only then stops."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        began = time.monotonic()
+        hub: Hub = self.lifespan.state["hub"]
+        hub.draining = True
+        if self.config.workers > 1:
+            for server in self.servers:
+                server.close()  # the neighbours on this port take what comes now
+        pages = [each for each in self.server_state.connections if isinstance(each, NoticeProtocol)]
+        for page in pages:
+            page.shutdown()
+        while not (self.force_exit or self.server_state.connections.isdisjoint(pages)):
+            if time.monotonic() - began > settings.DRAIN_SECONDS + 1:
+                break  # those that are left do not take what we write
+            await asyncio.sleep(0.05)
+        left = settings.SHUTDOWN_SECONDS - (time.monotonic() - began)
+        self.config.timeout_graceful_shutdown = max(1, round(left))
+        await super().shutdown(sockets)
 
 
 class Worker(supervisor.Process):
@@ -56,3 +90,9 @@ class Worker(supervisor.Process):
         if sys.platform == "linux":
             ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
         super().target(sockets)
+
+    @property
+    def server(self) -> uvicorn.Server:
+        if self._server is None:
+            self._server = Server(self.config)
+        return self._server

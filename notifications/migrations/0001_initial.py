@@ -29,7 +29,8 @@ class Migration(migrations.Migration):
             name='ReadMark',
             fields=[
                 ('user', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, primary_key=True, related_name='read_mark', serialize=False, to=settings.AUTH_USER_MODEL)),
-                ('through', models.BigIntegerField()),
+                ('through', models.BigIntegerField(default=0)),
+                ('changes', models.BigIntegerField(default=0)),
             ],
         ),
         migrations.CreateModel(

@@ -31,6 +31,7 @@ class Script:
         self.page.clock.pause_at(self.page.evaluate("Date.now() / 1000 + 1"))
         self.until(lambda: self.sockets)
         cursor = self.page.locator("#inbox").get_attribute("data-cursor")
+        self.stamp = self.page.locator("#inbox").get_attribute("data-stamp")
         self.epoch, _, position = cursor.rpartition(":")
         self.position = int(position)
 
@@ -42,8 +43,15 @@ class Script:
     def welcome(self, unread: int = 0, position: int | None = None, cursor: int | None = None) -> None:
         here = self.position if position is None else position
         there = here if cursor is None else cursor
-        name = f"{self.epoch}:{there}"
-        self.say(type="welcome", cursor=name, position=here, resumed=True, unread=unread, heartbeat=HEARTBEAT_SECONDS)
+        self.say(
+            type="welcome",
+            cursor=f"{self.epoch}:{there}",
+            stamp=self.stamp,
+            position=here,
+            resumed=True,
+            unread=unread,
+            heartbeat=HEARTBEAT_SECONDS,
+        )
 
     def notice(self, position: int, published: int | None = None, **values: Any) -> None:
         """A notice that was published `published` places after the page was made, and now stands at `position`."""

@@ -47,6 +47,7 @@ class Page:
         self.server = server
         self.session = session
         self.cursor = cursor
+        self.stamp = ""
         self.frames: list[dict[str, Any]] = []
         self.titles: list[str] = []  # of the notices, in the order they came
         self.doubled: list[str] = []  # of notices that it held already
@@ -65,6 +66,7 @@ class Page:
         """Connect, after the place that this page has reached, and wait for the server's first word."""
         heard = len(self.frames)
         path = NOTICES + (f"?cursor={self.cursor}" if self.cursor else "")
+        path += f"&stamp={self.stamp}" if self.stamp else ""
         options = {} if self._reads else {"sock": _slow_line(self.server.port)}
         self._socket = await dial(self.server, path, self.session, **options)
         self.closed = None
@@ -111,7 +113,9 @@ class Page:
         self.frames.append(frame)
         match frame["type"]:
             case "welcome":
-                self.cursor = frame["cursor"]
+                self.cursor, self.stamp = frame["cursor"], frame["stamp"]
+            case "inbox":
+                self.stamp = frame["stamp"]
             case "notice":
                 title = frame["notice"]["title"]
                 (self.titles if frame["position"] > self.position else self.doubled).append(title)

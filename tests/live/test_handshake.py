@@ -234,6 +234,7 @@ async def test_the_welcome_says_where_the_page_stands(server, open_page, backsta
     assert welcome == {
         "type": "welcome",
         "cursor": place,
+        "stamp": welcome["stamp"],
         "position": int(position),
         "resumed": False,
         "unread": 1,

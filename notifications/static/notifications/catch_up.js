@@ -1,8 +1,7 @@
-/** How does the page get back in step with the server when frames alone do not lead there? */
+/** How does the page get back in step with the server when frames do not lead there? */
 
 import { backoff } from "./backoff.js"
 
-const REPLAY_WITHIN_MS = 1_000 // what was missed follows the welcome at once; then the counts must agree
 const FETCH_WITHIN_MS = 15_000
 const FORGET_RESETS_MS = 30_000 // resets that come faster than this wait longer and longer
 
@@ -12,37 +11,27 @@ const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms))
 export class CatchUp extends EventTarget {
   #socket
   #inbox
-  #unread
   #reads
-  #checkTimer = 0
   #attempt = 0
   #resetAt = 0
 
-  constructor({ socket, inbox, unread, reads }) {
+  constructor({ socket, inbox, reads }) {
     super()
     this.#socket = socket
     this.#inbox = inbox
-    this.#unread = unread
     this.#reads = reads
-  }
-
-  /** After a welcome: read state may have changed while we were away, and is not replayed. */
-  check() {
-    clearTimeout(this.#checkTimer)
-    this.#checkTimer = setTimeout(this.#compare, REPLAY_WITHIN_MS)
   }
 
   /** The server cannot tell us what we missed: begin again from the page, as if it had just been opened. */
   async reset() {
-    clearTimeout(this.#checkTimer)
     if (Date.now() - this.#resetAt > FORGET_RESETS_MS) this.#attempt = 0
     this.#resetAt = Date.now()
     for (;;) {
       if (this.#attempt > 0) await pause(backoff(this.#attempt, Math.random))
       this.#attempt += 1
       try {
-        const cursor = await this.#takeFreshPage()
-        if (cursor) this.#socket.continueFrom(cursor)
+        const place = await this.#takeFreshPage()
+        if (place) this.#socket.continueFrom(place)
         return
       } catch (error) {
         console.warn(`The inbox could not be fetched afresh: ${error.message}`)
@@ -50,19 +39,7 @@ export class CatchUp extends EventTarget {
     }
   }
 
-  #compare = async () => {
-    if (this.#unread.agrees()) return
-    this.#socket.hold()
-    try {
-      await this.#takeFreshPage()
-    } catch {
-      // The next welcome checks again; until then the page is what it was.
-    } finally {
-      this.#socket.release()
-    }
-  }
-
-  /** Returns the fresh page's cursor, or null when there is none for us. */
+  /** Returns the fresh page's {cursor, stamp}, or null when there is no page for us. */
   async #takeFreshPage() {
     const signal = AbortSignal.timeout(FETCH_WITHIN_MS)
     const response = await fetch(location.href, { headers: { Accept: "text/html" }, cache: "no-store", signal })
@@ -75,6 +52,6 @@ export class CatchUp extends EventTarget {
     const levels = this.#inbox.replace(page)
     this.#inbox.markRead(this.#reads.ids)
     this.dispatchEvent(new CustomEvent("arrived", { detail: levels }))
-    return page.getElementById("inbox").dataset.cursor
+    return page.getElementById("inbox").dataset
   }
 }

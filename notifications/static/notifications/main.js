@@ -18,20 +18,20 @@ import { Unread } from "./unread.js"
 const element = (id) => document.getElementById(id)
 const list = element("inbox")
 
-const socket = new NoticeSocket({ url: socketUrl(list.dataset.socket), cursor: list.dataset.cursor })
+const { cursor, stamp } = list.dataset
+const socket = new NoticeSocket({ url: socketUrl(list.dataset.socket), cursor, stamp })
 const newcomers = new Newcomers({ list, button: element("new-notices"), pause: element("pause") })
 const unread = new Unread(new Badge(element("unread"), element("read-all-form")))
 const inbox = new Inbox({ list, unread, newcomers })
 const reads = new Reads({ socket, readForm: element("read-form"), readAllForm: element("read-all-form") })
-const catchUp = new CatchUp({ socket, inbox, unread, reads })
+const catchUp = new CatchUp({ socket, inbox, reads })
 const announcer = new Announcer(element("announcer"))
 const connection = new Connection(element("connection"), announcer)
 
 socket.addEventListener("state", ({ detail }) => connection.show(detail))
 socket.addEventListener("welcome", ({ detail }) => {
-  unread.welcome(detail)
+  unread.rebase(detail)
   reads.sayAgain()
-  catchUp.check()
 })
 socket.addEventListener("notice", ({ detail }) => {
   if (inbox.show(detail)) announcer.arrived(detail.notice.level)

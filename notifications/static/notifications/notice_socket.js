@@ -11,11 +11,12 @@ export class NoticeSocket extends EventTarget {
   #line
   #epoch
   #position // everything up to here was handed to the page
-  #held = null // frames that wait for `release`
+  #stamp // of what is not in the log: who the reader is, and what they have read
 
-  constructor({ url, cursor, random }) {
+  constructor({ url, cursor, stamp, random }) {
     super()
     this.#takeCursor(cursor)
+    this.#stamp = stamp
     this.#line = new LastingSocket({ address: () => this.#addressFrom(url), random })
     this.#line.silenceMs = SILENCE_MS
     this.#line.addEventListener("state", ({ detail }) => this.#emit("state", detail))
@@ -38,9 +39,10 @@ export class NoticeSocket extends EventTarget {
     this.#line.stop(reason)
   }
 
-  /** After a reset: the page was fetched afresh, and holds everything up to `cursor`. */
-  continueFrom(cursor) {
+  /** After a reset: the page was fetched afresh, and holds what `cursor` and `stamp` stand for. */
+  continueFrom({ cursor, stamp }) {
     this.#takeCursor(cursor)
+    this.#stamp = stamp
     this.#line.start()
   }
 
@@ -57,31 +59,22 @@ export class NoticeSocket extends EventTarget {
     return this.#say({ type: "read_all", through })
   }
 
-  /** Keep what comes from now on, until `release`: the page is being replaced underneath. */
-  hold() {
-    this.#held ??= []
-  }
-
-  release() {
-    const frames = this.#held ?? []
-    this.#held = null
-    for (const frame of frames) this.#handOver(frame)
-  }
-
   #receive(frame) {
     switch (frame.type) {
       case "welcome":
         this.#takeCursor(frame.cursor)
+        this.#stamp = frame.stamp
         this.#line.silenceMs = frame.heartbeat * 1000 + HEARTBEAT_GRACE_MS
         this.#line.live()
         this.#emit("welcome", frame)
         break
       case "notice":
-        this.#handOver(frame)
+        this.#emit("notice", frame)
         this.#reached(frame.position)
         break
       case "inbox":
-        this.#handOver(frame)
+        this.#stamp = frame.stamp
+        this.#emit("inbox", frame)
         break
       case "heartbeat":
         // It travels behind the notices, so everything up to it is here.
@@ -103,11 +96,6 @@ export class NoticeSocket extends EventTarget {
     }
   }
 
-  #handOver(frame) {
-    if (this.#held) this.#held.push(frame)
-    else this.#emit(frame.type, frame)
-  }
-
   #reached(position) {
     this.#position = Math.max(this.#position, position)
   }
@@ -121,6 +109,7 @@ export class NoticeSocket extends EventTarget {
   #addressFrom(url) {
     const address = new URL(url)
     address.searchParams.set("cursor", `${this.#epoch}:${this.#position}`)
+    address.searchParams.set("stamp", this.#stamp)
     return address
   }
 

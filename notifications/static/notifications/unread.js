@@ -1,11 +1,10 @@
-/** Does our own count of unread notices agree with the server's? Keeps it, and shows it on badge and title. */
+/** Where do our own count of unread notices and the server's meet? Keeps it, and shows it on badge and title. */
 
 import { Tally } from "./tally.js"
 
 export class Unread {
   #badge
   #tally = tallyOf(document)
-  #before = null // our own count from before the connection was back, to compare with the server's
 
   constructor(badge) {
     this.#badge = badge
@@ -34,30 +33,14 @@ export class Unread {
     this.#tell()
   }
 
-  /** The connection is there; what was missed follows, and should lead our own count to the server's. */
-  welcome({ unread, position }) {
-    this.#before ??= this.#tally
-    this.#tally = new Tally(unread, position)
-    this.#tell()
-  }
-
-  /** Whether our own count has come to the server's since `welcome`. Asked once. */
-  agrees() {
-    const agrees = this.#before === null || this.#before.count === this.#tally.count
-    this.#before = null
-    return agrees
-  }
-
   /** Begin again from what the server has written into `page`. */
   takeOver(page) {
     this.#tally = tallyOf(page)
-    this.#before = null
     this.#tell()
   }
 
   #change(change) {
     change(this.#tally)
-    if (this.#before) change(this.#before)
     this.#tell()
   }
 
