@@ -6,6 +6,8 @@ import asyncio
 import logging
 import time
 
+from django.db import InterfaceError, OperationalError
+
 
 class OnceAMinute(logging.Filter):
     """Lets a message through once a minute, as one line: its exception's words, without the traceback."""
@@ -28,6 +30,14 @@ class OnceAMinute(logging.Filter):
             record.msg = said if str(error) in said else f"{said} {error!r}"
             record.args = record.exc_info = record.exc_text = None
         return True
+
+
+class DatabaseAway(OnceAMinute):
+    """A request that failed because the database is away, full or read-only: once a minute, as one line."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        return super().filter(record) if isinstance(error, OperationalError | InterfaceError) else True
 
 
 class NoFault(logging.Filter):

@@ -185,6 +185,7 @@ LOGGING = {
     "disable_existing_loggers": False,
     "filters": {
         "once_a_minute": {"()": "config.logs.OnceAMinute"},
+        "database_away": {"()": "config.logs.DatabaseAway"},
         "no_fault": {"()": "config.logs.NoFault"},
     },
     "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
@@ -192,7 +193,8 @@ LOGGING = {
     "root": {"handlers": ["console"], "level": "WARNING"},
     "loggers": {
         "django": {"handlers": ["console"], "level": "WARNING", "propagate": False},
-        "django.request": {"level": "ERROR"},  # strangers asking for what is not there are no news
+        # Strangers asking for what is not there are no news.
+        "django.request": {"level": "ERROR", "filters": ["database_away"]},
         # Anybody can ask for any host name; ALLOWED_HOSTS that lacks one is worth one line.
         "django.security.DisallowedHost": {"filters": ["once_a_minute"]},
         "uvicorn.error": {"filters": ["no_fault"]},
@@ -202,6 +204,9 @@ LOGGING = {
         "notifications.doorbell": {"filters": ["once_a_minute"]},
         "notifications.live.access": {"filters": ["once_a_minute"]},
         "notifications.live.consumers": {"filters": ["once_a_minute"]},
+        "notifications.live.connection": {"filters": ["once_a_minute"]},
         "notifications.live.hub": {"filters": ["once_a_minute"]},
+        "notifications.live.warden": {"filters": ["once_a_minute"]},
+        "notifications.inbox": {"filters": ["once_a_minute"]},
     },
 }

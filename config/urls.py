@@ -14,6 +14,7 @@ class Favicon(RedirectView):
         return static("notifications/icon.svg")
 
 
+handler500 = "config.errors.server_error"
 urlpatterns = [
     path("admin/", admin.site.urls),
     path("accounts/login/", LoginView.as_view(redirect_authenticated_user=True), name="login"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -232,8 +232,13 @@ class SubscriptionInline(admin.TabularInline):  # type: ignore[type-arg]
 class TopicAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     list_display = ("name", "slug", "description")
     search_fields = ("name", "slug")
-    prepopulated_fields = {"slug": ("name",)}
     inlines = (SubscriptionInline,)
+
+    def get_prepopulated_fields(self, request: HttpRequest, obj: Topic | None = None) -> dict[str, Sequence[str]]:
+        return {"slug": ("name",)} if obj is None else {}
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Topic | None = None) -> tuple[str, ...]:
+        return () if obj is None else ("slug",)  # what was sent to the topic is addressed by it
 
 
 # "Send a notice to the selected…" -------------------------------------------------------------------------

@@ -54,13 +54,21 @@ class AccessChanged(Struct, tag="access_changed", frozen=True):
     user_ids: list[int]
 
 
+class Presence(Struct, tag="presence", frozen=True):
+    """How many pages each of these people has open at one hub; `is_all`: nobody else has any there."""
+
+    hub: str
+    counts: dict[int, int]
+    is_all: bool
+
+
 class Probe(Struct, tag="probe", frozen=True):
     """A hub rings itself, to learn whether its subscription still works."""
 
     hub: str
 
 
-Bell = LogGrew | InboxChanged | AccessChanged | Probe
+Bell = LogGrew | InboxChanged | AccessChanged | Presence | Probe
 _decoder: msgspec.msgpack.Decoder[Bell] = msgspec.msgpack.Decoder(Bell)
 
 

@@ -52,7 +52,7 @@ class NoticeBody(Struct, frozen=True):
 # From the server ------------------------------------------------------------------------------------------
 
 
-class Welcome(Struct, tag="welcome", frozen=True):
+class Welcome(Struct, tag="welcome", frozen=True, omit_defaults=True):
     """`cursor`: what the client holds now; what follows comes after it. `unread` is true as of `position`.
 
     `stamp`: come back with it, like with the cursor. `heartbeat` is in seconds.
@@ -64,6 +64,7 @@ class Welcome(Struct, tag="welcome", frozen=True):
     resumed: bool
     unread: int
     heartbeat: float
+    delayed: bool = False  # see Heartbeat
 
 
 class NoticeFrame(Struct, tag="notice", frozen=True):
@@ -84,8 +85,11 @@ class Inbox(Struct, tag="inbox", frozen=True, omit_defaults=True):
     read_through: int | None = None
 
 
-class Heartbeat(Struct, tag="heartbeat", frozen=True):
+class Heartbeat(Struct, tag="heartbeat", frozen=True, omit_defaults=True):
+    """Answer with `alive`. `delayed`: no doorbell works just now, and notices come up to 2 s late."""
+
     position: int
+    delayed: bool = False
 
 
 class Reset(Struct, tag="reset", frozen=True):

@@ -132,11 +132,12 @@ SESSION_OVER = Refusal(CloseCode.SESSION_EXPIRED, "the session is over: sign in 
 WITHDRAWN = Refusal(CloseCode.ACCESS_WITHDRAWN, "this account may not receive notices any more")
 
 
-def session_key_of(scope: Scope) -> str | None:
-    return parse_cookie(_headers(scope).get("cookie", "")).get(settings.SESSION_COOKIE_NAME)
+def session_key_of(scope: Scope) -> str:
+    """The session's key in the cookies, or nothing."""
+    return parse_cookie(_headers(scope).get("cookie", "")).get(settings.SESSION_COOKIE_NAME, "")
 
 
-def arrival_with(session_key: str | None) -> Arrival | None:
+def arrival_with(session_key: str) -> Arrival | None:
     """Who signed in with this session, or None. Only reads: a handshake never changes or deletes a session."""
     if not session_key:
         return None

@@ -47,6 +47,7 @@ class Connection:
         "_written",
         "changes",
         "closing",
+        "delayed",
         "displayed",
         "reader",
     )
@@ -58,6 +59,7 @@ class Connection:
         self.changes = changes  # of read state: the page knows of so many
         self.displayed = 0  # the position that the page says it has reached
         self.closing = False
+        self.delayed = hub.is_delayed  # what the page was told last
         self._hub = hub
         self._send = send
         self._abort = abort  # cuts the transport, where the server lets us
@@ -116,8 +118,12 @@ class Connection:
         else:
             self.offer(text, None)
 
-    def visit(self, now: float, position: int) -> None:
-        """Look after this socket: heartbeat, its answer, a stuck write, the end of the session."""
+    def visit(self, now: float, position: int, *, delayed: bool = False) -> None:
+        """Look after this socket: heartbeat, its answer, a stuck write, the end of the session.
+
+        Called ten times in a heartbeat. So the last of them is at most 0.9 heartbeats old, its answer is missed after
+        another 10 s + 0.1 heartbeats, and a page that is cut off is noticed within 35 s.
+        """
         if self.closing:
             return
         if self._blocked_since is not None:
@@ -127,10 +133,11 @@ class Connection:
             self.close(CloseCode.NO_ANSWER, "no answer to heartbeats")
         elif self.reader.session_ends <= time.time():
             self.close(CloseCode.SESSION_EXPIRED, "the session has expired: sign in again")
-        elif self._flowing and now - self._heartbeat_at > settings.HEARTBEAT_SECONDS * 0.9:
+        elif self._flowing and (delayed != self.delayed or now - self._heartbeat_at > settings.HEARTBEAT_SECONDS * 0.8):
+            self.delayed = delayed
             self._heartbeat_at = now
             self._unanswered_since = self._unanswered_since or now
-            self.offer(encode(Heartbeat(position=position)), None)
+            self.offer(encode(Heartbeat(position=position, delayed=delayed)), None)
 
     def reset(self) -> None:
         """What this page holds means nothing any more: it fetches its inbox afresh."""

@@ -18,6 +18,7 @@ from notifications.frames import Alive, BadFrame, CloseCode, Error, Inbox, Read,
 from notifications.inbox import Standing
 from notifications.live.access import Arrival, Receive, Scope, Send, arrival_with, session_key_of, user_called
 from notifications.live.connection import Connection
+from notifications.live.crowd import TooManyPages
 from notifications.live.database import in_database
 from notifications.live.hub import Hub
 from notifications.live.protocol import ABORT, DRAIN
@@ -93,19 +94,21 @@ class Refused(Exception):
 
 async def _arrive(hub: Hub, scope: Scope) -> Arrival:
     """Who is at the door. Raises `Refused`."""
+    session_key = session_key_of(scope)
     try:
         async with asyncio.timeout(START_SECONDS):
             await hub.following.wait()
-            arrival = await in_database(arrival_with, session_key_of(scope))
+            async with hub.crowd.turn(session_key):
+                arrival = await in_database(arrival_with, session_key)
+                if arrival is None:
+                    raise Refused(CloseCode.NOT_SIGNED_IN, "not_signed_in", "sign in to receive notices")
+                hub.crowd.check_room(arrival.reader.user_id, session_key)
+    except TooManyPages as error:
+        detail = f"{settings.WS_CONNECTIONS_PER_USER} pages are open already; close one of them"
+        raise Refused(CloseCode.TOO_MANY_CONNECTIONS, "too_many_connections", detail) from error
     except (TimeoutError, DatabaseError) as error:
         logger.warning("A page was sent away, the database does not answer: %r", error)
         raise Refused(1011, "unavailable", "the database does not answer; come back") from error
-    if arrival is None:
-        raise Refused(CloseCode.NOT_SIGNED_IN, "not_signed_in", "sign in to receive notices")
-    most = settings.WS_CONNECTIONS_PER_USER
-    if len(hub.connections_of([arrival.reader.user_id])) >= most:
-        detail = f"{most} pages are open already; close one of them"
-        raise Refused(CloseCode.TOO_MANY_CONNECTIONS, "too_many_connections", detail)
     return arrival
 
 
@@ -129,6 +132,7 @@ async def _begin(connection: Connection, hub: Hub, standing: Standing, query: di
         resumed=known and bool(cursor),
         unread=standing.unread,
         heartbeat=settings.HEARTBEAT_SECONDS,
+        delayed=connection.delayed,
     )
     await connection.begin(encode(welcome), start.position, complete=known)
 

@@ -11,7 +11,7 @@ import socket
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from datetime import timedelta
 from typing import Any, Literal
 
@@ -22,10 +22,11 @@ from django.utils import timezone
 
 from config.redis import NO_LAYER
 from notifications import log
-from notifications.doorbell import AccessChanged, Bell, InboxChanged, LogGrew, Probe, Subscription, ring
+from notifications.doorbell import AccessChanged, Bell, InboxChanged, LogGrew, Presence, Probe, Subscription, ring
 from notifications.entries import Entry
 from notifications.live.access import Reader
 from notifications.live.connection import Connection
+from notifications.live.crowd import Crowd
 from notifications.live.database import in_database
 from notifications.live.warden import Warden
 from notifications.log import Place
@@ -39,6 +40,8 @@ READ_ENTRIES = 1000  # from the log at a time
 CROSSING_SECONDS = 0.05  # two bells may cross on their way; wait this long before reading the log
 PROBE_SECONDS = 2.0  # our own bell comes back within this, or the subscription is dead
 ROUND_STEPS = 50  # the connections are visited in this many slices, so that 10,000 are not woken in one tick
+LOOP_LOOK_SECONDS = 0.25
+STILL_SECONDS = 0.5  # the event loop may be late by so much before it is worth a line in the log
 DESCRIBE_SECONDS = 30  # how often a process that has no news says that it is alive
 
 State = Literal["starting", "live", "polling", "stopped"]
@@ -59,12 +62,15 @@ class Hub:
         self.following = asyncio.Event()  # set once the log was first read
         self.draining = False  # the server stops: no new pages, and those that are open leave
         self.connections: set[Connection] = set()
+        self._newest_account = 0.0  # seconds since 1970; of those that have been connected
         self._by_audience: dict[str, set[Connection]] = {}
-        self._by_user: dict[int, set[Connection]] = {}
+        self._by_user: dict[int, dict[Connection, None]] = {}  # each person's connections, the oldest first
         self._ring: deque[Entry] = deque(maxlen=RING_ENTRIES)
         self._ring_begins_after = 0  # the ring holds every entry after this position
         self._early: dict[int, LogGrew] = {}  # bells that came before the one they follow, by their first position
         self.warden = Warden(self)
+        self.crowd = Crowd(self)
+        self.neighbours = 0  # other server processes that hear the doorbell
         self._look_wanted = asyncio.Event()
         self._probe_heard = asyncio.Event()
         self._subscription = Subscription(self.hear)
@@ -76,6 +82,11 @@ class Hub:
         return self.place.position
 
     @property
+    def is_delayed(self) -> bool:
+        """No doorbell works where there should be one: notices are found by polling, and up to 2 s late."""
+        return self.state == "polling" and settings.REDIS_URL != NO_LAYER
+
+    @property
     def is_ready(self) -> bool:
         return self.state in ("live", "polling") and not self.draining
 
@@ -83,10 +94,15 @@ class Hub:
 
     def start(self) -> None:
         """Begin to follow the log. Returns at once; `following` is set when the first look succeeded."""
-        for job in (self._watch_doorbell, self._follow, self._visit_connections, self.warden.watch):
-            task = asyncio.create_task(job(), name=f"hub {job.__name__}")
-            task.add_done_callback(self._on_task_end)
-            self._tasks.append(task)
+        for job in (self._watch_doorbell, self._follow, self._visit_connections, self._watch_loop):
+            self._begin(job)
+        self._begin(self.warden.watch)
+        self._begin(self.crowd.tell)
+
+    def _begin(self, job: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        task = asyncio.create_task(job(), name=f"hub {job.__name__}")
+        task.add_done_callback(self._on_task_end)
+        self._tasks.append(task)
 
     def _on_task_end(self, task: asyncio.Task[None]) -> None:
         """A task of the hub ends only when the hub stops. If one fails, say so and stop being ready."""
@@ -109,14 +125,20 @@ class Hub:
     def join(self, connection: Connection) -> int:
         """Offer ``connection`` everything after the position returned."""
         self.connections.add(connection)
-        self._by_user.setdefault(connection.user_id, set()).add(connection)
+        self._newest_account = max(self._newest_account, connection.reader.joined_at.timestamp())
+        self._by_user.setdefault(connection.user_id, {})[connection] = None
+        self.crowd.note(connection.user_id)
         self._list(connection)
         return self.position
 
     def leave(self, connection: Connection) -> None:
         """Offer it nothing more. Safe to call twice."""
         self.connections.discard(connection)
-        _discard(self._by_user, connection.user_id, connection)
+        pages = self._by_user.get(connection.user_id, {})
+        pages.pop(connection, None)
+        if not pages:
+            self._by_user.pop(connection.user_id, None)
+        self.crowd.note(connection.user_id)
         self._strike(connection)
 
     def readdress(self, connection: Connection, reader: Reader) -> None:
@@ -134,7 +156,10 @@ class Hub:
 
     def _strike(self, connection: Connection) -> None:
         for audience in connection.audiences:
-            _discard(self._by_audience, audience, connection)
+            connections = self._by_audience.get(audience, set())
+            connections.discard(connection)
+            if not connections:
+                self._by_audience.pop(audience, None)
 
     async def missed(self, connection: Connection, after: int, through: int) -> list[Entry] | None:
         """What ``connection`` has missed in (``after``, ``through``], oldest first, each notice once, as it is now.
@@ -173,6 +198,8 @@ class Hub:
                 self.warden.doubt_everybody()
             case AccessChanged(user_ids=user_ids):
                 self.warden.doubt(user_ids)
+            case Presence():
+                self.crowd.hear(bell)
             case Probe(hub=name) if name == str(self.id):
                 self._probe_heard.set()
 
@@ -220,8 +247,10 @@ class Hub:
 
     async def _hear_ourselves(self) -> bool:
         self._probe_heard.clear()
-        if not await asyncio.to_thread(ring, Probe(hub=str(self.id))):
+        heard_by = await asyncio.to_thread(ring, Probe(hub=str(self.id)))
+        if not heard_by:
             return False
+        self.neighbours = heard_by - 1
         try:
             await asyncio.wait_for(self._probe_heard.wait(), timeout=PROBE_SECONDS)
         except TimeoutError:
@@ -308,15 +337,16 @@ class Hub:
         connections: set[Connection] = set()
         for audience in entry.audiences:
             connections |= self._by_audience.get(audience, set())
-        if entry.is_change:
+        # Clocks differ: a new notice can seem older than the newest account.
+        if entry.is_change or entry.published_at < self._newest_account:
             return [connection for connection in connections if _is_for(entry, connection)]
         return list(connections)
 
     # Rounds -----------------------------------------------------------------------------------------------
 
     async def _visit_connections(self) -> None:
-        """Heartbeats and time-outs: every connection is visited about five times in a heartbeat."""
-        pause = settings.HEARTBEAT_SECONDS / 5 / ROUND_STEPS
+        """Heartbeats and time-outs: every connection is visited about ten times in a heartbeat."""
+        pause = settings.HEARTBEAT_SECONDS / 10 / ROUND_STEPS
         while True:
             connections = list(self.connections)
             step = max(1, -(-len(connections) // ROUND_STEPS))
@@ -324,9 +354,18 @@ class Hub:
             for first in range(0, len(connections), step):
                 now = time.monotonic()
                 for connection in connections[first : first + step]:
-                    connection.visit(now, self.position)
+                    connection.visit(now, self.position, delayed=self.is_delayed)
                 await asyncio.sleep(pause)
-            await asyncio.sleep(max(0, settings.HEARTBEAT_SECONDS / 5 - (time.monotonic() - started)))
+            await asyncio.sleep(max(0, settings.HEARTBEAT_SECONDS / 10 - (time.monotonic() - started)))
+
+    async def _watch_loop(self) -> None:
+        """Say so when this process stood still: nothing is lost by it, but everybody waited."""
+        while True:
+            asleep = time.monotonic()
+            await asyncio.sleep(LOOP_LOOK_SECONDS)
+            late = time.monotonic() - asleep - LOOP_LOOK_SECONDS
+            if late > STILL_SECONDS:
+                logger.warning("The event loop stood still for %.1f s", late)
 
     async def _describe(self) -> None:
         """Write down how many are connected here, when that changed or half a minute went by."""
@@ -383,11 +422,3 @@ def _is_for(entry: Entry, connection: Connection) -> bool:
     if not mine:
         return False
     return mine != {"everyone"} or entry.published_at >= connection.reader.joined_at.timestamp()
-
-
-def _discard(index: dict[Any, set[Connection]], key: Any, connection: Connection) -> None:
-    connections = index.get(key)
-    if connections is not None:
-        connections.discard(connection)
-        if not connections:
-            del index[key]

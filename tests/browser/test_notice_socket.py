@@ -216,16 +216,29 @@ def test_the_server_says_when_to_come_back(live):
     live.comes_back(within=0.2)
 
 
-def test_each_failed_attempt_waits_longer_up_to_ten_seconds(visit, ada):
+def test_each_failed_attempt_waits_longer_up_to_four_seconds(visit, ada):
     script = Script(visit(ada, None, for_good=True))
     script.page.add_init_script("Math.random = () => 0.999")  # the longest wait that chance allows
     script.open()
 
-    for seconds in (0.5, 1, 2, 4, 8, 10, 10):
+    for seconds in (0.5, 1, 2, 4, 4, 4):
         script.close(1012)
         expect_reconnecting(script.page)
         assert script.stays_away(seconds - 0.2)
         script.comes_back(within=0.4)
+
+
+def test_the_page_says_when_notices_come_late_and_when_they_do_no_more(live):
+    live.say(type="heartbeat", position=live.position, delayed=True)
+    expect(connection(live.page)).to_have_text("Live, up to 2 seconds late")
+    live.notice(1)
+    expect(connection(live.page)).to_have_text("Live, up to 2 seconds late")
+    live.wait(3)
+    expect_announced(live.page, re.compile("Live, up to 2 seconds late"))
+
+    live.say(type="heartbeat", position=live.position)
+
+    expect(connection(live.page)).to_have_text("Live")
 
 
 def test_silence_is_taken_for_a_dead_line(live):

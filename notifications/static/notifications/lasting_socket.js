@@ -28,7 +28,8 @@ export function socketUrl(path) {
 /**
  * Opens a socket, opens it again whenever it is lost, and says how it stands.
  *
- * Events: `state` {state, reason} with state connecting | live | reconnecting | offline | stopped,
+ * Events: `state` {state, reason} with state connecting | live | reconnecting | offline | stopped; stopped has a
+ * reason, and live may have one;
  * `open`, `message` {data}, `close` {code}.
  */
 export class LastingSocket extends EventTarget {
@@ -39,11 +40,12 @@ export class LastingSocket extends EventTarget {
   #random
   #socket = null // null from a loss to the next attempt
   #state = "connecting"
-  #reason = "" // why it stopped
+  #reason = ""
   #wanted = false // false: nothing but `start` opens it again
   #attempt = 0
   #comeBackMs = null // the wait that the server asked for
   #liveSince = null
+  #liveReason = ""
   #heardAt = 0
   #retryTimer = 0
   #silenceTimer = 0
@@ -92,10 +94,11 @@ export class LastingSocket extends EventTarget {
     this.#comeBackMs = ms
   }
 
-  /** The other side has shown that it serves us; an open socket alone does not. */
-  live() {
-    this.#liveSince = Date.now()
-    this.#setState("live")
+  /** The other side has shown that it serves us, perhaps with a `reason` to say more; an open socket alone does not. */
+  live(reason = "") {
+    this.#liveSince ??= Date.now()
+    this.#liveReason = reason
+    this.#setState("live", reason)
   }
 
   /** Returns whether the socket took it; whether it arrives, only an answer can tell. */
@@ -128,7 +131,7 @@ export class LastingSocket extends EventTarget {
   #received = ({ data }) => {
     this.#heardAt = Date.now()
     // What the browser believes about the network counts less than a frame that came through it.
-    if (this.isLive) this.#setState("live")
+    if (this.isLive) this.#setState("live", this.#liveReason)
     this.#emit("message", { data })
   }
 

@@ -65,7 +65,7 @@ export class NoticeSocket extends EventTarget {
         this.#takeCursor(frame.cursor)
         this.#stamp = frame.stamp
         this.#line.silenceMs = frame.heartbeat * 1000 + HEARTBEAT_GRACE_MS
-        this.#line.live()
+        this.#line.live(frame.delayed ? "delayed" : "")
         this.#emit("welcome", frame)
         break
       case "notice":
@@ -79,6 +79,7 @@ export class NoticeSocket extends EventTarget {
       case "heartbeat":
         // It travels behind the notices, so everything up to it is here.
         this.#reached(frame.position)
+        this.#line.live(frame.delayed ? "delayed" : "")
         this.#say({ type: "alive", position: this.#position })
         break
       case "reset":

@@ -1,0 +1,129 @@
+"""How many pages has one person open, here and on the other server processes?"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
+
+from django.conf import settings
+
+from notifications.doorbell import Presence, ring
+from notifications.frames import CloseCode
+
+if TYPE_CHECKING:
+    from notifications.live.hub import Hub
+
+TELL_SECONDS = 0.2  # how often changes are told to the neighbours
+TELL_ALL_SECONDS = 10  # and everything, because not every bell is heard
+FORGET_SECONDS = 3 * TELL_ALL_SECONDS  # a neighbour that says nothing for so long is gone
+REMEMBERED = 1000  # sessions that were refused
+
+
+class TooManyPages(Exception):
+    """This person has as many pages open as one may have."""
+
+
+@dataclass(slots=True)
+class _Neighbour:
+    heard_at: float = 0
+    counts: dict[int, int] = field(default_factory=dict)
+
+
+class Crowd:
+    """Counts pages by person. What the other server processes have is told by bells, and so a moment old."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+        self._neighbours: dict[str, _Neighbour] = {}
+        self._changed: set[int] = set()
+        self._all_told_at = 0.0
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()  # one for each session that arrives
+        self._refused: dict[str, int] = {}  # session → its person, lately
+
+    # Coming and going -------------------------------------------------------------------------------------
+
+    def note(self, user_id: int) -> None:
+        """One of this person's pages came or went."""
+        self._changed.add(user_id)
+
+    @asynccontextmanager
+    async def turn(self, session_key: str) -> AsyncIterator[None]:
+        """Where the database is asked who this is. Handshakes of one session wait for each other.
+
+        So thousands of them cost no more than the first twenty, and delay nobody else.
+
+        Raises:
+            TooManyPages: this session's person had too many pages a moment ago, and still has.
+        """
+        async with self._turns.setdefault(session_key, asyncio.Lock()):
+            if (user_id := self._refused.get(session_key)) is not None:
+                self.check_room(user_id, session_key)
+            yield
+
+    def check_room(self, user_id: int, session_key: str) -> None:
+        """Raises `TooManyPages` when this person has as many pages as one may have."""
+        if self._here(user_id) + self._elsewhere(user_id) < settings.WS_CONNECTIONS_PER_USER:
+            return
+        self._refused[session_key] = user_id
+        if len(self._refused) > REMEMBERED:
+            del self._refused[next(iter(self._refused))]
+        raise TooManyPages
+
+    # The neighbours ---------------------------------------------------------------------------------------
+
+    def hear(self, bell: Presence) -> None:
+        """What another process has. Two that let somebody's pages in at the same moment agree on who closes some."""
+        if bell.hub == str(self._hub.id):
+            return
+        neighbour = self._neighbours.setdefault(bell.hub, _Neighbour())
+        neighbour.heard_at = time.monotonic()
+        neighbour.counts = bell.counts if bell.is_all else neighbour.counts | bell.counts
+        for user_id in bell.counts:
+            if self._here(user_id):
+                self._close_those_too_many(user_id)
+
+    async def tell(self) -> None:
+        """Tell the neighbours, while there are any. Runs for as long as the hub does."""
+        while True:
+            await asyncio.sleep(TELL_SECONDS)
+            if not self._hub.neighbours:
+                self._changed.clear()
+                self._all_told_at = 0
+                continue
+            if bell := self._news():
+                await asyncio.to_thread(ring, bell)
+
+    def _news(self) -> Presence | None:
+        name, changed = str(self._hub.id), self._changed
+        self._changed = set()
+        now = time.monotonic()
+        if now - self._all_told_at > TELL_ALL_SECONDS:
+            self._all_told_at = now
+            people = {connection.user_id for connection in self._hub.connections}
+            return Presence(hub=name, counts={each: self._here(each) for each in people}, is_all=True)
+        if changed:
+            return Presence(hub=name, counts={each: self._here(each) for each in changed}, is_all=False)
+        return None
+
+    def _close_those_too_many(self, user_id: int) -> None:
+        """The processes in the order of their ids: each keeps what those before it have left of the limit."""
+        before_us = self._elsewhere(user_id, before=str(self._hub.id))
+        may_stay = max(0, settings.WS_CONNECTIONS_PER_USER - before_us)
+        for connection in self._hub.connections_of([user_id])[may_stay:]:
+            connection.close(CloseCode.TOO_MANY_CONNECTIONS, "too many pages are open")
+
+    def _here(self, user_id: int) -> int:
+        return len(self._hub.connections_of([user_id]))
+
+    def _elsewhere(self, user_id: int, before: str = "~") -> int:
+        long_ago = time.monotonic() - FORGET_SECONDS
+        return sum(
+            neighbour.counts.get(user_id, 0)
+            for name, neighbour in self._neighbours.items()
+            if name < before and neighbour.heard_at > long_ago
+        )
