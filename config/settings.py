@@ -154,7 +154,7 @@ WS_ALLOWED_ORIGINS = env.list("WS_ALLOWED_ORIGINS", default=[])  # beside the pa
 WS_CONNECTIONS_PER_USER = env.int("WS_CONNECTIONS_PER_USER", default=20)
 HEARTBEAT_SECONDS = env.float("HEARTBEAT_SECONDS", default=25.0)  # below the 60 s that many proxies allow
 HEARTBEAT_ANSWER_SECONDS = env.float("HEARTBEAT_ANSWER_SECONDS", default=10.0)
-LOG_LOOK_SECONDS = env.float("LOG_LOOK_SECONDS", default=5.0)  # how often a hub checks the log itself
+LOG_LOOK_SECONDS = env.float("LOG_LOOK_SECONDS", default=1.5)  # how often a hub checks the log itself
 LOG_POLL_SECONDS = env.float("LOG_POLL_SECONDS", default=0.5)  # the same while no doorbell works
 ACCESS_LOOK_SECONDS = env.float("ACCESS_LOOK_SECONDS", default=60.0)  # how often everybody's access is checked
 DRAIN_SECONDS = env.float("DRAIN_SECONDS", default=5.0)  # sockets leave within this when the server stops

@@ -53,17 +53,18 @@ class NoticeBody(Struct, frozen=True):
 
 
 class Welcome(Struct, tag="welcome", frozen=True, omit_defaults=True):
-    """`cursor`: what the client holds now; what follows comes after it. `unread` is true as of `position`.
+    """`cursor`: what the client holds now; what follows comes after it. `stamp`: come back with it, too.
 
-    `stamp`: come back with it, like with the cursor. `heartbeat` is in seconds.
+    `unread` is true as of `position`; who comes back with the right stamp has kept count, and is not told it.
+    `heartbeat` is in seconds.
     """
 
     cursor: str
     stamp: str
     position: int
     resumed: bool
-    unread: int
     heartbeat: float
+    unread: int | None = None
     delayed: bool = False  # see Heartbeat
 
 

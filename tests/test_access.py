@@ -11,8 +11,8 @@ from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_K
 from django.contrib.sessions.models import Session
 from django.utils import timezone
 
-from notifications.inbox import mark_read
-from notifications.live.access import SameOrigin, arrival_with, refuse_handshake, session_key_of
+from notifications.inbox import mark_read, standing_of
+from notifications.live.access import Knock, SameOrigin, answers_to, refuse_handshake, session_key_of
 from tests.people import group, person, publish
 
 # Origin ---------------------------------------------------------------------------------------------------
@@ -155,6 +155,11 @@ def test_the_session_is_found_in_the_cookie():
     assert session_key_of({"headers": []}) == ""
 
 
+def arrival_with(session_key, stamp=""):
+    knock = Knock(session_key, stamp)
+    return answers_to([knock])[knock]
+
+
 @signed_in
 def test_whoever_is_signed_in_arrives_with_what_a_page_needs_to_know(django_assert_num_queries):
     ada = person("ada")
@@ -170,6 +175,8 @@ def test_whoever_is_signed_in_arrives_with_what_a_page_needs_to_know(django_asse
     assert arrival.reader.joined_at == ada.date_joined
     assert arrival.standing.unread == 1
     assert arrival.standing.place.position == 2
+    assert arrival_with(key, "an old one").standing.unread == 1
+    assert arrival_with(key, arrival.standing.stamp).standing.unread is None, "who kept count need not be told"
     two_weeks = timezone.now().timestamp() + django_settings.SESSION_COOKIE_AGE
     assert abs(arrival.reader.session_ends - two_weeks) < 60
 
@@ -275,6 +282,34 @@ def test_a_session_from_before_the_secret_was_changed_still_counts(settings):
     settings.SECRET_KEY_FALLBACKS = []
 
     assert arrival_with(key) is None
+
+
+@signed_in
+def test_many_arrive_with_as_many_queries_as_one(django_assert_num_queries):
+    people = [person(f"person{n}") for n in range(20)]
+    group("ops", *people[::2])
+    knocks = [Knock(session_of(each).session_key, standing_of(each).stamp) for each in people]
+    knocks += [Knock("unknown", ""), Knock("", ""), Knock(forged_hash(people[0]), "")]
+
+    with django_assert_num_queries(6):
+        arrivals = answers_to(knocks)
+
+    assert [arrivals[knock] and arrivals[knock].reader.user_id for knock in knocks] == [
+        *(each.pk for each in people),
+        None,
+        None,
+        None,
+    ]
+
+
+@signed_in
+def test_an_unknown_backend_is_not_believed_because_another_session_of_the_same_person_is_good():
+    ada = person("ada")
+    good, bad = Knock(session_of(ada).session_key, ""), Knock(unknown_backend(ada), "")
+
+    arrivals = answers_to([good, bad])
+
+    assert (arrivals[good] is not None, arrivals[bad]) == (True, None)
 
 
 @signed_in

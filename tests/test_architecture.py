@@ -27,7 +27,7 @@ STOREYS = [
         "notifications.live.embedded",
         "notifications.live.access",
     },
-    {"notifications.live.protocol"},
+    {"notifications.live.protocol", "notifications.live.batch"},
     {"notifications.live.connection"},
     {"notifications.live.warden", "notifications.live.crowd"},
     {"notifications.live.hub"},

@@ -6,13 +6,14 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from importlib import import_module
 from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY, get_user_model, load_backend
+from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.models import User
+from django.contrib.sessions.backends.db import SessionStore
 from django.contrib.sessions.models import Session
 from django.http import parse_cookie
 from django.http.request import split_domain_port, validate_host
@@ -137,24 +138,43 @@ def session_key_of(scope: Scope) -> str:
     return parse_cookie(_headers(scope).get("cookie", "")).get(settings.SESSION_COOKIE_NAME, "")
 
 
-def arrival_with(session_key: str) -> Arrival | None:
-    """Who signed in with this session, or None. Only reads: a handshake never changes or deletes a session."""
-    if not session_key:
-        return None
-    session = import_module(settings.SESSION_ENGINE).SessionStore(session_key)
-    user = _user_of(session)
-    if user is None:
-        return None
-    standing = inbox.standing_of(user)
-    reader = Reader(
-        user_id=user.pk,
-        audiences=standing.audiences,
-        joined_at=user.date_joined,
-        session_key=session_key,
-        session_hash=session[HASH_SESSION_KEY],
-        session_ends=session.get_expiry_date().timestamp(),
-    )
-    return Arrival(reader, standing)
+@dataclass(frozen=True, slots=True)
+class Knock:
+    """What somebody brings who wants to come in: a session's key, and perhaps the stamp of the page they hold."""
+
+    session_key: str
+    stamp: str
+
+
+def answers_to(knocks: Iterable[Knock]) -> dict[Knock, Arrival | None]:
+    """Who signed in with these sessions; None for nobody. Six queries for all of them, and one for each unread count.
+
+    Only reads: a handshake never changes, extends or deletes a session.
+    """
+    knocks = set(knocks)
+    sessions = _live_sessions({knock.session_key for knock in knocks if knock.session_key})
+    users = _users_of(sessions.values())
+    standings = inbox.standings_of(users.values())
+
+    def answer(knock: Knock) -> Arrival | None:
+        session = sessions.get(knock.session_key)
+        user = users.get(session.account) if session else None
+        if session is None or user is None or not _signed_by(user, session.data.get(HASH_SESSION_KEY, "")):
+            return None
+        standing = standings[user.pk]
+        reader = Reader(
+            user_id=user.pk,
+            audiences=standing.audiences,
+            joined_at=user.date_joined,
+            session_key=knock.session_key,
+            session_hash=session.data[HASH_SESSION_KEY],
+            session_ends=session.ends.timestamp(),
+        )
+        if knock.stamp != standing.stamp:
+            standing = inbox.with_unread(user, standing)
+        return Arrival(reader, standing)
+
+    return {knock: answer(knock) for knock in knocks}
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,11 +192,8 @@ def look_again(readers: Iterable[Reader]) -> dict[Reader, Finding]:
     """
     readers = set(readers)
     users = {user.pk: user for user in get_user_model().objects.filter(pk__in={r.user_id for r in readers})}
-    sessions = dict(
-        Session.objects.filter(pk__in={r.session_key for r in readers}, expire_date__gt=timezone.now()).values_list(
-            "session_key", "expire_date"
-        )
-    )
+    live = Session.objects.filter(pk__in={r.session_key for r in readers}, expire_date__gt=timezone.now())
+    sessions = dict(live.values_list("session_key", "expire_date"))
     audiences = audiences_of_each(users.values())
     changes = dict(ReadMark.objects.filter(user__in=users).values_list("user", "changes"))
 
@@ -196,19 +213,42 @@ def user_called(user_id: int) -> User:
     return get_user_model().objects.get(pk=user_id)
 
 
-def _user_of(session: Any) -> User | None:
-    """Like `django.contrib.auth.get_user`, which would delete a session that was signed with an older secret."""
-    try:
-        user_id = get_user_model()._meta.pk.to_python(session[SESSION_KEY])
-        backend_path = session[BACKEND_SESSION_KEY]
-    except KeyError:
-        return None
-    if backend_path not in settings.AUTHENTICATION_BACKENDS:
-        return None
-    user = load_backend(backend_path).get_user(user_id)  # None for somebody who may not sign in any more
-    if user is None:
-        return None
-    return user if _signed_by(user, session.get(HASH_SESSION_KEY, "")) else None
+@dataclass(frozen=True, slots=True)
+class _LiveSession:
+    data: dict[str, Any]
+    ends: datetime
+
+    @property
+    def account(self) -> tuple[str, int]:
+        """The backend that knows this person, and their id there."""
+        try:
+            return self.data.get(BACKEND_SESSION_KEY, ""), int(self.data.get(SESSION_KEY, 0))
+        except (TypeError, ValueError):
+            return "", 0
+
+
+def _live_sessions(keys: Iterable[str]) -> dict[str, _LiveSession]:
+    """Straight from the table: a session store would read one at a time, and may write."""
+    store = SessionStore()
+    rows = Session.objects.filter(pk__in=set(keys), expire_date__gt=timezone.now())
+    return {row.session_key: _LiveSession(store.decode(row.session_data), row.expire_date) for row in rows}
+
+
+def _users_of(sessions: Iterable[_LiveSession]) -> dict[tuple[str, int], User]:
+    """The people in these sessions who may sign in, by account. Like `django.contrib.auth.get_user`, for many.
+
+    (That one would delete a session that was signed with an older secret.)
+    """
+    accounts = {session.account for session in sessions}
+    users: dict[tuple[str, int], User] = {}
+    for path in {path for path, _ in accounts} & set(settings.AUTHENTICATION_BACKENDS):
+        backend, ids = load_backend(path), {pk for each, pk in accounts if each == path}
+        if isinstance(backend, ModelBackend) and type(backend).get_user is ModelBackend.get_user:
+            found = get_user_model().objects.filter(pk__in=ids)
+            users |= {(path, user.pk): user for user in found if backend.user_can_authenticate(user)}
+        else:  # another kind of account: it says itself who may come in
+            users |= {(path, pk): user for pk in ids if (user := backend.get_user(pk))}
+    return users
 
 
 def _signed_by(user: User, session_hash: str) -> bool:

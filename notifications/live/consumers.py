@@ -16,7 +16,7 @@ from django.db import Error as DatabaseError
 from notifications import frames, inbox
 from notifications.frames import Alive, BadFrame, CloseCode, Error, Inbox, Read, ReadAll, Welcome, encode
 from notifications.inbox import Standing
-from notifications.live.access import Arrival, Receive, Scope, Send, arrival_with, session_key_of, user_called
+from notifications.live.access import Arrival, Knock, Receive, Scope, Send, session_key_of, user_called
 from notifications.live.connection import Connection
 from notifications.live.crowd import TooManyPages
 from notifications.live.database import in_database
@@ -38,7 +38,7 @@ class EchoConsumer(AsyncConsumer):  # type: ignore[misc]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         # Channels' own dispatch would hop to a thread for every frame: 112 µs against 40 µs.
-        prefix = "" if _query(scope).get("verbatim") == ["1"] else "Server: "
+        prefix = "" if _first(scope, "verbatim") == "1" else "Server: "
         rate = Rate(settings.WS_RATE_LIMIT)
         await receive()
         await send({"type": "websocket.accept"})
@@ -75,7 +75,7 @@ class NoticeConsumer(AsyncConsumer):  # type: ignore[misc]
         connection = Connection(arrival.reader, hub, send, abort, arrival.standing.changes)
         hub.warden.meet(connection.user_id, since=asked)
         try:
-            await _begin(connection, hub, arrival.standing, _query(scope))
+            await _begin(connection, hub, arrival.standing, _first(scope, "cursor"), _first(scope, "stamp"))
             await _listen(connection, hub, receive)
         except OSError:
             pass  # the socket went away while we wrote to it
@@ -95,14 +95,15 @@ class Refused(Exception):
 async def _arrive(hub: Hub, scope: Scope) -> Arrival:
     """Who is at the door. Raises `Refused`."""
     session_key = session_key_of(scope)
+    knock = Knock(session_key, _first(scope, "stamp"))
     try:
         async with asyncio.timeout(START_SECONDS):
             await hub.following.wait()
             async with hub.crowd.turn(session_key):
-                arrival = await in_database(arrival_with, session_key)
+                arrival = await hub.arrivals.ask(knock)
                 if arrival is None:
                     raise Refused(CloseCode.NOT_SIGNED_IN, "not_signed_in", "sign in to receive notices")
-                hub.crowd.check_room(arrival.reader.user_id, session_key)
+                await hub.crowd.check_room(arrival.reader.user_id, session_key)
     except TooManyPages as error:
         detail = f"{settings.WS_CONNECTIONS_PER_USER} pages are open already; close one of them"
         raise Refused(CloseCode.TOO_MANY_CONNECTIONS, "too_many_connections", detail) from error
@@ -112,18 +113,18 @@ async def _arrive(hub: Hub, scope: Scope) -> Arrival:
     return arrival
 
 
-def _query(scope: Scope) -> dict[str, list[str]]:
+def _first(scope: Scope, name: str) -> str:
+    """The value of one parameter in the address; nothing where there is none."""
     query: bytes = scope["query_string"]
-    return parse_qs(query.decode("latin-1"))
+    return parse_qs(query.decode("latin-1")).get(name, [""])[0]
 
 
-async def _begin(connection: Connection, hub: Hub, standing: Standing, query: dict[str, list[str]]) -> None:
+async def _begin(connection: Connection, hub: Hub, standing: Standing, cursor: str, stamp: str) -> None:
     """Welcome the page where its cursor stands, or where the log stands; replay, or ask for a reset."""
-    cursor, stamp = query.get("cursor", [""])[0], query.get("stamp", [standing.stamp])[0]
     here = standing.place
     place = Place.parse(cursor) if cursor else here
     known = place is not None and place.epoch == hub.place.epoch == here.epoch and place.position <= here.position
-    known = known and stamp == standing.stamp  # else notices alone would not bring the page up to date
+    known = known and stamp in ("", standing.stamp)  # else notices alone would not bring the page up to date
     start = place if place and known else hub.place
     welcome = Welcome(
         cursor=str(start),

@@ -18,9 +18,9 @@ from notifications.frames import CloseCode
 if TYPE_CHECKING:
     from notifications.live.hub import Hub
 
-TELL_SECONDS = 0.2  # how often changes are told to the neighbours
+TELL_SECONDS = 0.3  # how often changes are told to the neighbours, and that we are there
 TELL_ALL_SECONDS = 10  # and everything, because not every bell is heard
-FORGET_SECONDS = 3 * TELL_ALL_SECONDS  # a neighbour that says nothing for so long is gone
+FORGET_SECONDS = 1.0  # a neighbour that says nothing for so long is gone, and its pages are on their way to us
 REMEMBERED = 1000  # sessions that were refused
 
 
@@ -62,12 +62,18 @@ class Crowd:
         """
         async with self._turns.setdefault(session_key, asyncio.Lock()):
             if (user_id := self._refused.get(session_key)) is not None:
-                self.check_room(user_id, session_key)
+                await self.check_room(user_id, session_key)
             yield
 
-    def check_room(self, user_id: int, session_key: str) -> None:
-        """Raises `TooManyPages` when this person has as many pages as one may have."""
-        if self._here(user_id) + self._elsewhere(user_id) < settings.WS_CONNECTIONS_PER_USER:
+    async def check_room(self, user_id: int, session_key: str) -> None:
+        """Raises `TooManyPages` when this person has as many pages as one may have.
+
+        What is counted elsewhere may be on a process that was just killed, so it is looked at twice.
+        """
+        most = settings.WS_CONNECTIONS_PER_USER
+        if self._here(user_id) < most <= self._here(user_id) + self._elsewhere(user_id):
+            await asyncio.sleep(FORGET_SECONDS)
+        if self._here(user_id) + self._elsewhere(user_id) < most:
             return
         self._refused[session_key] = user_id
         if len(self._refused) > REMEMBERED:
@@ -84,8 +90,8 @@ class Crowd:
         neighbour.heard_at = time.monotonic()
         neighbour.counts = bell.counts if bell.is_all else neighbour.counts | bell.counts
         for user_id in bell.counts:
-            if self._here(user_id):
-                self._close_those_too_many(user_id)
+            if self._is_too_many(user_id):
+                asyncio.get_running_loop().call_later(FORGET_SECONDS, self._close_those_too_many, user_id)
 
     async def tell(self) -> None:
         """Tell the neighbours, while there are any. Runs for as long as the hub does."""
@@ -95,10 +101,9 @@ class Crowd:
                 self._changed.clear()
                 self._all_told_at = 0
                 continue
-            if bell := self._news():
-                await asyncio.to_thread(ring, bell)
+            await asyncio.to_thread(ring, self._news())
 
-    def _news(self) -> Presence | None:
+    def _news(self) -> Presence:
         name, changed = str(self._hub.id), self._changed
         self._changed = set()
         now = time.monotonic()
@@ -106,12 +111,16 @@ class Crowd:
             self._all_told_at = now
             people = {connection.user_id for connection in self._hub.connections}
             return Presence(hub=name, counts={each: self._here(each) for each in people}, is_all=True)
-        if changed:
-            return Presence(hub=name, counts={each: self._here(each) for each in changed}, is_all=False)
-        return None
+        return Presence(hub=name, counts={each: self._here(each) for each in changed}, is_all=False)
+
+    def _is_too_many(self, user_id: int) -> bool:
+        most: int = settings.WS_CONNECTIONS_PER_USER
+        return self._here(user_id) + self._elsewhere(user_id) > most
 
     def _close_those_too_many(self, user_id: int) -> None:
         """The processes in the order of their ids: each keeps what those before it have left of the limit."""
+        if not self._is_too_many(user_id):
+            return  # they were on a process that has gone
         before_us = self._elsewhere(user_id, before=str(self._hub.id))
         may_stay = max(0, settings.WS_CONNECTIONS_PER_USER - before_us)
         for connection in self._hub.connections_of([user_id])[may_stay:]:

@@ -24,7 +24,8 @@ from config.redis import NO_LAYER
 from notifications import log
 from notifications.doorbell import AccessChanged, Bell, InboxChanged, LogGrew, Presence, Probe, Subscription, ring
 from notifications.entries import Entry
-from notifications.live.access import Reader
+from notifications.live.access import Reader, answers_to
+from notifications.live.batch import Batch
 from notifications.live.connection import Connection
 from notifications.live.crowd import Crowd
 from notifications.live.database import in_database
@@ -70,6 +71,7 @@ class Hub:
         self._early: dict[int, LogGrew] = {}  # bells that came before the one they follow, by their first position
         self.warden = Warden(self)
         self.crowd = Crowd(self)
+        self.arrivals = Batch(answers_to)
         self.neighbours = 0  # other server processes that hear the doorbell
         self._look_wanted = asyncio.Event()
         self._probe_heard = asyncio.Event()

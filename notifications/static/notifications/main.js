@@ -30,7 +30,7 @@ const connection = new Connection(element("connection"), announcer)
 
 socket.addEventListener("state", ({ detail }) => connection.show(detail))
 socket.addEventListener("welcome", ({ detail }) => {
-  unread.rebase(detail)
+  if (detail.unread !== undefined) unread.rebase(detail)
   reads.sayAgain()
 })
 socket.addEventListener("notice", ({ detail }) => {
