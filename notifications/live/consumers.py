@@ -105,6 +105,7 @@ async def _arrive(hub: Hub, scope: Scope) -> Arrival:
                     raise Refused(CloseCode.NOT_SIGNED_IN, "not_signed_in", "sign in to receive notices")
                 await hub.crowd.check_room(arrival.reader.user_id, session_key)
     except TooManyPages as error:
+        await hub.crowd.linger()
         detail = f"{settings.WS_CONNECTIONS_PER_USER} pages are open already; close one of them"
         raise Refused(CloseCode.TOO_MANY_CONNECTIONS, "too_many_connections", detail) from error
     except (TimeoutError, DatabaseError) as error:

@@ -23,10 +23,10 @@ def run(browser, server):
 # backoff.js -------------------------------------------------------------------------------------------------
 
 
-def test_the_longest_wait_doubles_up_to_four_seconds(run):
+def test_the_longest_wait_doubles_up_to_three_seconds(run):
     waits = run("backoff", "return [0, 1, 2, 3, 4, 5, 6, 1000].map((attempt) => it.backoff(attempt, () => 1))")
 
-    assert waits == [500, 1000, 2000, 4000, 4000, 4000, 4000, 4000]
+    assert waits == [500, 1000, 2000, 3000, 3000, 3000, 3000, 3000]
 
 
 def test_a_wait_is_anything_up_to_the_longest(run):

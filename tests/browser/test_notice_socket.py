@@ -216,12 +216,12 @@ def test_the_server_says_when_to_come_back(live):
     live.comes_back(within=0.2)
 
 
-def test_each_failed_attempt_waits_longer_up_to_four_seconds(visit, ada):
+def test_each_failed_attempt_waits_longer_up_to_three_seconds(visit, ada):
     script = Script(visit(ada, None, for_good=True))
     script.page.add_init_script("Math.random = () => 0.999")  # the longest wait that chance allows
     script.open()
 
-    for seconds in (0.5, 1, 2, 4, 4, 4):
+    for seconds in (0.5, 1, 2, 3, 3, 3):
         script.close(1012)
         expect_reconnecting(script.page)
         assert script.stays_away(seconds - 0.2)

@@ -201,7 +201,7 @@ PROTECTIONS = {
     "prompt-requests": Protection(
         "a request that is never finished is given up",
         (("notifications/live/protocol.py", "call_later(REQUEST_SECONDS,", "call_later(1e6,"),),
-        "tests/live/test_hostile.py -k never_finished",
+        "tests/test_protocol.py -k never_finished",
     ),
 }
 

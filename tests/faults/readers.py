@@ -29,7 +29,7 @@ from tests.faults.history import Record, Seen, now
 from tests.faults.wire import Wire
 
 # As in lasting_socket.js and backoff.js.
-FIRST_SECONDS, LONGEST_SECONDS, STEADY_SECONDS, OPEN_WITHIN_SECONDS = 0.5, 4.0, 5.0, 15.0
+FIRST_SECONDS, LONGEST_SECONDS, STEADY_SECONDS, OPEN_WITHIN_SECONDS = 0.5, 3.0, 5.0, 15.0
 GRACE_SECONDS = 10
 FETCHES_AT_ONCE = 20
 SLOW_SECONDS = 4.0  # between two reads of up to 4 KiB

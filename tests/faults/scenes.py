@@ -99,6 +99,8 @@ def deploy_one_after_the_other(folder: Path, seed: int) -> Verdict:
         replaced = stage.until(lambda: not set(before) & set(stage.workers()), 60, "both are replaced")
         stage.until(stage.all_live, 15, "all readers are back")
         check_goodbyes(stage, began)
+        longest = longest_absence(stage, began)
+        stage.promise(longest <= BACK_SECONDS, f"a reader was away for {longest:.1f} s")
         stage.figures["replaced_s"] = replaced
         # Each has its grace of SHUTDOWN_SECONDS; a new one starts in about 2 s.
         stage.promise(replaced <= 2 * (10 + 4), f"a process took {replaced / 2:.0f} s to go")
@@ -117,7 +119,9 @@ def deploy_of_the_only_one(folder: Path, seed: int) -> Verdict:
         stage.until(lambda: readyz(stage)[0] == 503, 2, "/readyz says 503")
         stage.until(lambda: not stage.server.running, 12, "the process has gone")
         stage.server.start()
-        stage.until(stage.all_live, 15, "all readers are back")
+        back = stage.until(stage.all_live, 15, "all readers are back")
+        stage.figures["back_s"] = back
+        stage.promise(back <= BACK_SECONDS, f"readers were back {back:.1f} s after the server")
         check_goodbyes(stage, began)
         return stage.finish()
 
@@ -571,8 +575,7 @@ def check_goodbyes(stage: Stage, since: float) -> None:
     times = [seen.at for seen in asked]
     stage.figures["left_within_s"] = max(times) - min(times)
     stage.promise(max(times) - min(times) > 0.5, "all left at once")
-    longest = longest_absence(stage, since)
-    stage.promise(longest <= BACK_SECONDS, f"a reader was away for {longest:.1f} s")
+    longest_absence(stage, since)
 
 
 def check_lateness(stage: Stage, since: float, until: float) -> None:
