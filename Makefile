@@ -1,6 +1,6 @@
 # The commands of this project; `make help` lists them. The work itself is in bin/, so that it can be read.
 
-.PHONY: help run test lint clean
+.PHONY: help run test faults soak lint clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -12,6 +12,12 @@ run: ## set up what is missing, then serve (PORT=8000 HOST=127.0.0.1 DATA_DIR=va
 
 test: ## set up what is missing, then run every test
 	@bin/test
+
+faults: ## the guarantee under every fault; about 15 minutes (FAULTS="redis-frozen late-commits")
+	@bin/faults $(FAULTS)
+
+soak: ## a random fault every 20 s for a long time (MINUTES=20 READERS=2000)
+	@bin/faults soak --minutes $(or $(MINUTES),20) --readers $(or $(READERS),2000)
 
 lint: ## ruff and mypy --strict
 	@bin/lint

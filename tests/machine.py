@@ -1,6 +1,6 @@
 """What the tests need from the machine beside Python: a browser and PostgreSQL's programs.
 
-`python -m tests.machine` installs what is missing.
+`python -m tests.machine` installs what is missing; `python -m tests.machine faults` also what the faults need.
 """
 
 from __future__ import annotations
@@ -44,6 +44,11 @@ def find_postgresql() -> Path | None:
     return next((folder for folder in folders if (folder / "initdb").exists()), None)
 
 
+def find_faketime() -> Path | None:
+    """The library that gives a process a clock of its own."""
+    return next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
+
+
 def install_browser() -> None:
     """Playwright's own browser, where its download works; else Debian's."""
     print("Installing a browser for the tests (a minute or two) …", flush=True)
@@ -70,6 +75,8 @@ def main() -> None:
         install_browser()
     if find_postgresql() is None:
         subprocess.run([ROOT / "bin/apt", "postgresql"], check=True)
+    if "faults" in sys.argv and find_faketime() is None:
+        subprocess.run([ROOT / "bin/apt", "libfaketime"], check=True)
     if find_browser() is None or find_postgresql() is None:
         sys.exit(f"The tests need one of {', '.join(BROWSERS)}, and PostgreSQL's initdb.")
 

@@ -67,7 +67,10 @@ PROTECTIONS = {
     ),
     "seen-before": Protection(
         "what a look at the log and a bell both bring is delivered once",
-        ((HUB, "            if entry.position <= self.position:\n                continue\n", ""),),
+        (
+            (HUB, "            if entry.position <= self.position:\n                continue\n", ""),
+            (CONNECTION, "if position is not None and position <= self._written:", "if False:"),
+        ),
         "redis-cuts-subscriptions",
     ),
     "replay": Protection(
@@ -241,7 +244,7 @@ def _fails_without(name: str, seed: int) -> tuple[bool, str]:
 def _command(proof: str, seed: int) -> list[str]:
     if proof.startswith("tests/"):
         return [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *proof.split(maxsplit=2)]
-    return [sys.executable, "-m", "tests.faults", proof, "--seed", str(seed)]
+    return [sys.executable, "-m", "tests.faults", proof, "--seed", str(seed), "--once"]
 
 
 def _copy_project(copy: Path) -> None:

@@ -22,6 +22,7 @@ from tests.faults import attacks
 from tests.faults.history import Seen, now
 from tests.faults.stage import Stage
 from tests.faults.verdict import Verdict, percentile
+from tests.machine import find_faketime
 from tests.servers import PostgreSQL
 
 Scene = Callable[[Path, int], Verdict]
@@ -411,6 +412,7 @@ def clocks_differ(folder: Path, seed: int) -> Verdict:
     """Two servers whose clocks differ by three minutes, each with 50 readers; scheduled notices, too"""
     with Stage(folder, seed=seed, readers=50, writers=EVERY_DOOR) as stage:
         library = find_faketime()
+        assert library, "libfaketime is missing: `make faults` installs it"
         other = stage.another_server(LD_PRELOAD=library, FAKETIME="+180s", FAKETIME_DONT_FAKE_MONOTONIC="1")
         stage.add_readers(50, at=[other.port])
         stage.write()
@@ -633,12 +635,6 @@ def memory_of(pid: int) -> float:
 
 def descriptors_of(pid: int) -> int:
     return len(list(Path(f"/proc/{pid}/fd").iterdir()))
-
-
-def find_faketime() -> str:
-    found = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
-    assert found, "libfaketime is missing: apt-get install libfaketime"
-    return str(found)
 
 
 def _took(filler: object) -> bool:

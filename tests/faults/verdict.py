@@ -86,6 +86,13 @@ class Verdict:
         return {name: getattr(self, name) for name in names}
 
     @property
+    def only_late(self) -> bool:
+        """Nothing is wrong but promises of time; a guarantee that was broken once is never tried again."""
+        return bool(self.broken_promises) and not any(
+            self.faults[name] for name in self.faults if name != "broken_promises"
+        )
+
+    @property
     def passed(self) -> bool:
         return not any(self.faults.values())
 
@@ -205,7 +212,8 @@ def _check_sending(ledger: Ledger, sent: Iterable[Sent], verdict: Verdict) -> No
             verdict.lost.append(f"{each.door} was told that {each.title!r} is stored; it is not")
         elif each.outcome in ("rolled back", "refused") and entry is not None:
             verdict.rolled_back.append(f"{each.door}: {each.title!r} is stored although it was {each.outcome}")
-        if entry is not None and entry.published is None and not entry.recalled and not entry.ends:
+    for entry in ledger.entries:  # also what a sender has stored that died before it could write that down
+        if entry.published is None and not entry.recalled and not entry.ends:
             verdict.lost.append(f"{entry.title!r} is stored, and was never published")
     verdict.skipped += [f"position {position}" for position in ledger.skipped_positions()]
 
