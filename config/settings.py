@@ -206,6 +206,7 @@ LOGGING = {
         "notifications.live.consumers": {"filters": ["once_a_minute"]},
         "notifications.live.connection": {"filters": ["once_a_minute"]},
         "notifications.live.hub": {"filters": ["once_a_minute"]},
+        "notifications.live.rounds": {"filters": ["once_a_minute"]},
         "notifications.live.warden": {"filters": ["once_a_minute"]},
         "notifications.inbox": {"filters": ["once_a_minute"]},
     },

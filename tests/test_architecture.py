@@ -29,7 +29,7 @@ STOREYS = [
     },
     {"notifications.live.protocol", "notifications.live.batch"},
     {"notifications.live.connection"},
-    {"notifications.live.warden", "notifications.live.crowd"},
+    {"notifications.live.warden", "notifications.live.crowd", "notifications.live.rounds"},
     {"notifications.live.hub"},
     {"notifications.live.consumers"},
     {"notifications.live.routing", "notifications.live.application"},

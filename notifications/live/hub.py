@@ -11,9 +11,8 @@ import socket
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable
-from datetime import timedelta
-from typing import Any, Literal
+from collections.abc import Callable, Iterable
+from typing import Literal
 
 import redis
 from django.conf import settings
@@ -29,6 +28,7 @@ from notifications.live.batch import Batch
 from notifications.live.connection import Connection
 from notifications.live.crowd import Crowd
 from notifications.live.database import in_database
+from notifications.live.rounds import Rounds
 from notifications.live.warden import Warden
 from notifications.log import Place
 from notifications.models import ServerProcess
@@ -40,10 +40,6 @@ REPLAY_ENTRIES = 300  # more than this, and a page is better fetched afresh
 READ_ENTRIES = 1000  # from the log at a time
 CROSSING_SECONDS = 0.05  # two bells may cross on their way; wait this long before reading the log
 PROBE_SECONDS = 2.0  # our own bell comes back within this, or the subscription is dead
-ROUND_STEPS = 50  # the connections are visited in this many slices, so that 10,000 are not woken in one tick
-LOOP_LOOK_SECONDS = 0.25
-STILL_SECONDS = 0.5  # the event loop may be late by so much before it is worth a line in the log
-DESCRIBE_SECONDS = 30  # how often a process that has no news says that it is alive
 
 State = Literal["starting", "live", "polling", "stopped"]
 
@@ -72,11 +68,11 @@ class Hub:
         self.warden = Warden(self)
         self.crowd = Crowd(self)
         self.arrivals = Batch(answers_to)
+        self._rounds = Rounds(self)
         self.neighbours = 0  # other server processes that hear the doorbell
         self._look_wanted = asyncio.Event()
         self._probe_heard = asyncio.Event()
         self._subscription = Subscription(self.hear)
-        self._described: tuple[int, State, float] | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
@@ -96,15 +92,11 @@ class Hub:
 
     def start(self) -> None:
         """Begin to follow the log. Returns at once; `following` is set when the first look succeeded."""
-        for job in (self._watch_doorbell, self._follow, self._visit_connections, self._watch_loop):
-            self._begin(job)
-        self._begin(self.warden.watch)
-        self._begin(self.crowd.tell)
-
-    def _begin(self, job: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        task = asyncio.create_task(job(), name=f"hub {job.__name__}")
-        task.add_done_callback(self._on_task_end)
-        self._tasks.append(task)
+        rounds = (self._rounds.visit_pages, self._rounds.watch_loop, self.warden.watch, self.crowd.tell)
+        for job in (self._watch_doorbell, self._follow, *rounds):
+            task = asyncio.create_task(job(), name=f"hub {job.__name__}")
+            task.add_done_callback(self._on_task_end)
+            self._tasks.append(task)
 
     def _on_task_end(self, task: asyncio.Task[None]) -> None:
         """A task of the hub ends only when the hub stops. If one fails, say so and stop being ready."""
@@ -250,9 +242,9 @@ class Hub:
     async def _hear_ourselves(self) -> bool:
         self._probe_heard.clear()
         heard_by = await asyncio.to_thread(ring, Probe(hub=str(self.id)))
+        self.neighbours = (heard_by or 1) - 1
         if not heard_by:
             return False
-        self.neighbours = heard_by - 1
         try:
             await asyncio.wait_for(self._probe_heard.wait(), timeout=PROBE_SECONDS)
         except TimeoutError:
@@ -273,7 +265,7 @@ class Hub:
             usual = settings.LOG_LOOK_SECONDS if self.state == "live" else settings.LOG_POLL_SECONDS
             try:
                 next_due = await self.look()
-                await self._describe()
+                await self._rounds.describe()
             except DatabaseError as error:
                 logger.warning("No answer from the database, trying again: %s", error)
                 next_due = None
@@ -344,54 +336,6 @@ class Hub:
             return [connection for connection in connections if _is_for(entry, connection)]
         return list(connections)
 
-    # Rounds -----------------------------------------------------------------------------------------------
-
-    async def _visit_connections(self) -> None:
-        """Heartbeats and time-outs: every connection is visited about ten times in a heartbeat."""
-        pause = settings.HEARTBEAT_SECONDS / 10 / ROUND_STEPS
-        while True:
-            connections = list(self.connections)
-            step = max(1, -(-len(connections) // ROUND_STEPS))
-            started = time.monotonic()
-            for first in range(0, len(connections), step):
-                now = time.monotonic()
-                for connection in connections[first : first + step]:
-                    connection.visit(now, self.position, delayed=self.is_delayed)
-                await asyncio.sleep(pause)
-            await asyncio.sleep(max(0, settings.HEARTBEAT_SECONDS / 10 - (time.monotonic() - started)))
-
-    async def _watch_loop(self) -> None:
-        """Say so when this process stood still: nothing is lost by it, but everybody waited."""
-        while True:
-            asleep = time.monotonic()
-            await asyncio.sleep(LOOP_LOOK_SECONDS)
-            late = time.monotonic() - asleep - LOOP_LOOK_SECONDS
-            if late > STILL_SECONDS:
-                logger.warning("The event loop stood still for %.1f s", late)
-
-    async def _describe(self) -> None:
-        """Write down how many are connected here, when that changed or half a minute went by."""
-        now = time.monotonic()
-        before = self._described
-        if before:
-            news = before[:2] != (len(self.connections), self.state)
-            if now - before[2] < (settings.LOG_LOOK_SECONDS if news else DESCRIBE_SECONDS):
-                return
-        else:
-            await in_database(_forget_the_dead)
-        self._described = (len(self.connections), self.state, now)
-        await in_database(
-            ServerProcess.objects.update_or_create,
-            id=self.id,
-            defaults={
-                "name": self.name,
-                "state": self.state,
-                "connections": len(self.connections),
-                "position": self.position,
-                "seen_at": timezone.now(),
-            },
-        )
-
 
 class _Found:
     """What one look at the log brought."""
@@ -407,12 +351,6 @@ class _Found:
         if self.head.position > position:
             self.entries = log.entries_after(position, READ_ENTRIES)
         self.complete = len(self.entries) < READ_ENTRIES
-
-
-def _forget_the_dead() -> None:
-    """Processes that were killed left their line behind."""
-    long_ago = timezone.now() - timedelta(seconds=10 * ServerProcess.STALE_SECONDS)
-    ServerProcess.objects.filter(seen_at__lt=long_ago).delete()
 
 
 _look: Callable[[int], _Found] = _Found

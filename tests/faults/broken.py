@@ -150,7 +150,7 @@ PROTECTIONS = {
     ),
     "loop-watch": Protection(
         "a process that stood still says so",
-        ((HUB, "if late > STILL_SECONDS:", "if False:"),),
+        (("notifications/live/rounds.py", "if late > STILL_SECONDS:", "if False:"),),
         "event-loop-blocked",
     ),
     "access-bells": Protection(
