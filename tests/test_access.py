@@ -12,7 +12,16 @@ from django.contrib.sessions.models import Session
 from django.utils import timezone
 
 from notifications.inbox import mark_read, standing_of
-from notifications.live.access import Knock, SameOrigin, answers_to, refuse_handshake, session_key_of
+from notifications.live.access import (
+    SESSION_OVER,
+    WITHDRAWN,
+    Knock,
+    SameOrigin,
+    answers_to,
+    look_again,
+    refuse_handshake,
+    session_key_of,
+)
 from tests.people import group, person, publish
 
 # Origin ---------------------------------------------------------------------------------------------------
@@ -322,3 +331,75 @@ def test_a_handshake_changes_no_session(settings):
     arrival_with(bad)
 
     assert list(Session.objects.order_by("pk").values()) == before
+
+
+# Looking again --------------------------------------------------------------------------------------------
+
+
+def reader_of(user):
+    return arrival_with(session_of(user).session_key).reader
+
+
+def found_again(reader):
+    return look_again([reader])[reader].reader
+
+
+@signed_in
+def test_looking_again_at_somebody_of_whom_nothing_has_changed_finds_the_same():
+    reader = reader_of(person("ada"))
+
+    assert found_again(reader) == reader
+
+
+@signed_in
+@pytest.mark.parametrize(
+    ("change", "refusal"),
+    [
+        ("user.set_password('another'); user.save()", SESSION_OVER),
+        ("Session.objects.all().delete()", SESSION_OVER),
+        ("Session.objects.update(expire_date=timezone.now())", SESSION_OVER),
+        ("user.is_active = False; user.save()", WITHDRAWN),
+        ("user.delete()", WITHDRAWN),
+    ],
+)
+def test_who_may_not_stay_is_found(change, refusal):
+    user = person("ada")
+    reader = reader_of(user)
+
+    exec(change, {"user": user, "Session": Session, "timezone": timezone})
+
+    assert found_again(reader) == refusal
+
+
+@signed_in
+def test_a_new_secret_ends_nobodys_page_as_long_as_the_old_one_is_known(settings):
+    reader = reader_of(person("ada"))
+
+    settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "the new one", [settings.SECRET_KEY]
+    assert found_again(reader) == reader
+    settings.SECRET_KEY_FALLBACKS = []
+
+    assert found_again(reader) == SESSION_OVER
+
+
+@signed_in
+def test_other_audiences_and_another_end_of_the_session_are_found():
+    ada = person("ada")
+    reader = reader_of(ada)
+    ops, later = group("ops", ada), timezone.now() + timedelta(days=30)
+    Session.objects.update(expire_date=later)
+
+    now = found_again(reader)
+
+    assert now.audiences == reader.audiences | {f"group:{ops.pk}"}
+    assert now.session_ends == later.timestamp()
+
+
+@signed_in
+def test_looking_at_many_takes_as_many_queries_as_looking_at_one(django_assert_num_queries):
+    readers = [reader_of(person(f"person{n}")) for n in range(20)]
+
+    with django_assert_num_queries(5):
+        findings = look_again(readers)
+
+    assert {finding.reader for finding in findings.values()} == set(readers)

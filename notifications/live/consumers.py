@@ -101,9 +101,9 @@ async def _arrive(hub: Hub, scope: Scope) -> Arrival:
             await hub.following.wait()
             async with hub.crowd.turn(session_key):
                 arrival = await hub.arrivals.ask(knock)
-                if arrival is None:
-                    raise Refused(CloseCode.NOT_SIGNED_IN, "not_signed_in", "sign in to receive notices")
-                await hub.crowd.check_room(arrival.reader.user_id, session_key)
+            if arrival is None:
+                raise Refused(CloseCode.NOT_SIGNED_IN, "not_signed_in", "sign in to receive notices")
+            await hub.crowd.check_room(arrival.reader.user_id, session_key)
     except TooManyPages as error:
         await hub.crowd.linger()
         detail = f"{settings.WS_CONNECTIONS_PER_USER} pages are open already; close one of them"

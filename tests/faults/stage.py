@@ -249,6 +249,9 @@ class Stage:
             process.kill()
             self.promise(False, f"a process took more than {seconds} s")
 
+    def person_of(self, reader: int) -> str:
+        return self._persons_of_readers[reader]
+
     @property
     def first_readers(self) -> int:
         """How many there were before others were added."""
