@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import transaction
+from django.db import OperationalError, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
@@ -385,6 +385,19 @@ def test_ten_thousand_people_cost_no_more_queries_than_ten(audience):
 
 
 # Recalling ------------------------------------------------------------------------------------------------
+
+
+@on_commit
+def test_a_database_that_fails_half_way_stores_nothing(monkeypatch):
+    def fail(postings):
+        raise OperationalError("the connection is gone")
+
+    monkeypatch.setattr(Posting.objects, "bulk_create", fail)
+
+    with pytest.raises(OperationalError):
+        send("half of it")
+
+    assert not Notice.objects.exists()
 
 
 @on_commit

@@ -99,8 +99,8 @@ async def _arrive(hub: Hub, scope: Scope) -> Arrival:
     try:
         async with asyncio.timeout(START_SECONDS):
             await hub.following.wait()
-            async with hub.crowd.turn(session_key):
-                arrival = await hub.arrivals.ask(knock)
+            hub.crowd.check_known(session_key)
+            arrival = await hub.arrivals.ask(knock)
             if arrival is None:
                 raise Refused(CloseCode.NOT_SIGNED_IN, "not_signed_in", "sign in to receive notices")
             await hub.crowd.check_room(arrival.reader.user_id, session_key)

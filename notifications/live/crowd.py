@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-from weakref import WeakValueDictionary
 
 from django.conf import settings
 
@@ -44,7 +41,6 @@ class Crowd:
         self._neighbours: dict[str, _Neighbour] = {}
         self._changed: set[int] = set()
         self._all_told_at = 0.0
-        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()  # one for each session that arrives
         self._refused: dict[str, int] = {}  # session → its person, lately
         self._lingering = 0
 
@@ -54,20 +50,11 @@ class Crowd:
         """One of this person's pages came or went."""
         self._changed.add(user_id)
 
-    @asynccontextmanager
-    async def turn(self, session_key: str) -> AsyncIterator[None]:
-        """Where the database is asked who this is. Handshakes of one session wait for each other.
-
-        So thousands of them cost no more than the first twenty, and delay nobody else.
-
-        Raises:
-            TooManyPages: this session's person had too many pages a moment ago, and still has.
-        """
-        async with self._turns.setdefault(session_key, asyncio.Lock()):
-            user_id = self._refused.get(session_key)
-            if user_id is not None and self._is_full(user_id):
-                raise TooManyPages
-            yield
+    def check_known(self, session_key: str) -> None:
+        """Raises `TooManyPages` without asking the database, for a session that was refused and still would be."""
+        user_id = self._refused.get(session_key)
+        if user_id is not None and self._is_full(user_id):
+            raise TooManyPages
 
     async def check_room(self, user_id: int, session_key: str) -> None:
         """Raises `TooManyPages` when this person has as many pages as one may have.
