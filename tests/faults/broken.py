@@ -195,6 +195,38 @@ PROTECTIONS = {
         (("notifications/live/crowd.py", "        if self._lingering >= LINGERING:\n", "        if True:\n"),),
         "attacked",
     ),
+    "rate-limit": Protection(
+        "a page that sends too many frames is closed",
+        (("notifications/live/rate.py", "return self._tokens < 0", "return False"),),
+        "tests/live/test_notices.py -k too_many_frames",
+    ),
+    "stuck-pages": Protection(
+        "a page that takes nothing for 30 s is closed, and its transport cut",
+        ((CONNECTION, "if now - self._blocked_since > STUCK_SECONDS:", "if False:"),),
+        "slow-readers",
+    ),
+    "database-away": Protection(
+        "a hub that cannot read the log tries again",
+        (
+            (
+                HUB,
+                '            except DatabaseError as error:\n                logger.warning("No answer',
+                '            except ZeroDivisionError as error:\n                logger.warning("No answer',
+            ),
+        ),
+        "postgresql-restarted",
+    ),
+    "clear-errors": Protection(
+        "a form says 503 and why, when the database takes nothing",
+        (
+            (
+                "config/errors.py",
+                "    if not isinstance(sys.exc_info()[1], OperationalError | InterfaceError):\n",
+                "    if True:\n",
+            ),
+        ),
+        "disk-full",
+    ),
     "prompt-requests": Protection(
         "a request that is never finished is given up",
         (("notifications/live/protocol.py", "call_later(REQUEST_SECONDS,", "call_later(1e6,"),),

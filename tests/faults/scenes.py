@@ -526,31 +526,36 @@ def _do(stage: Stage, fault: str) -> None:
 class Health:
     """Memory and descriptors of each server process, from its first minute to its last."""
 
-    WARM_SECONDS = 60
+    WARM_SECONDS = 240  # until the ring of 1,000 entries is full
+    GROWTH_PERCENT = 2
 
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
-        self._born: dict[int, float] = {}
-        self._looks: dict[int, list[tuple[float, float, int]]] = {}  # process → age, MiB, descriptors
+        self._looks: dict[int, list[tuple[float, float, int]]] = {}  # process → when, MiB, descriptors
 
     def look(self) -> None:
         for worker in self._stage.workers():
-            age = now() - self._born.setdefault(worker, now())
-            self._looks.setdefault(worker, []).append((age, memory_of(worker), descriptors_of(worker)))
+            self._looks.setdefault(worker, []).append((now(), memory_of(worker), descriptors_of(worker)))
 
     def judge(self) -> None:
-        """What the processes hold for each page they serve must not grow with their age."""
-        figures, growth = self._stage.figures, [0.0]
-        for looks in self._looks.values():
-            warm = [look for look in looks if look[0] > self.WARM_SECONDS]
-            if len(warm) >= 4:
-                half = len(warm) // 2
-                growth.append(max(mib for _, mib, _ in warm[half:]) / max(mib for _, mib, _ in warm[:half]) - 1)
+        """A process must not hold more than it held before, when it had as many pages."""
+        growth = [self._growth(looks) for looks in self._looks.values()]
         last = [looks[-1] for worker, looks in self._looks.items() if worker in self._stage.workers()]
-        figures["memory_growth_percent"] = 100 * max(growth)
-        figures["memory_mib_at_the_end"] = max(mib for _, mib, _ in last)
-        figures["descriptors_at_the_end"] = sum(descriptors for *_, descriptors in last)
-        figures["processes_seen"] = len(self._looks)
+        self._stage.figures |= {
+            "memory_growth_percent": max(growth),
+            "memory_mib_at_the_end": max(mib for _, mib, _ in last),
+            "descriptors_at_the_end": sum(descriptors for *_, descriptors in last),
+            "server_processes": len(self._looks),
+            "processes_old_enough_to_compare": sum(each != 0 for each in growth),
+        }
+        self._stage.promise(max(growth) <= self.GROWTH_PERCENT, f"memory grew by {max(growth):.1f} %")
+
+    def _growth(self, looks: list[tuple[float, float, int]]) -> float:
+        """In percent, from the time when it was warm to its end; 0 when it did not grow so old."""
+        warm = [look for look in looks if look[0] - looks[0][0] > self.WARM_SECONDS]
+        early, late = warm[: len(warm) // 2], warm[-1:]
+        as_full = [mib for _, mib, descriptors in early if late and descriptors >= 0.98 * late[0][2]]
+        return 100 * (late[0][1] / max(as_full) - 1) if as_full else 0.0
 
 
 # What is measured -------------------------------------------------------------------------------------------
