@@ -41,7 +41,9 @@ class LiveApplication:
 
     async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()
-        scope["state"]["hub"] = hub = self._hub()
+        hub = self._hub()
+        if "state" in scope:  # our own server looks for it there
+            scope["state"]["hub"] = hub
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await hub.stop()

@@ -203,7 +203,7 @@ PROTECTIONS = {
     "stuck-pages": Protection(
         "a page that takes nothing for 30 s is closed, and its transport cut",
         ((CONNECTION, "if now - self._blocked_since > STUCK_SECONDS:", "if False:"),),
-        "slow-readers",
+        "tests/test_connection.py -k reads_nothing",
     ),
     "database-away": Protection(
         "a hub that cannot read the log tries again",

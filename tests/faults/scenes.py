@@ -354,6 +354,8 @@ def disk_full(folder: Path, seed: int) -> Verdict:
             refused = [each for each in stage.sent() if each.outcome == "refused"]
             stage.figures["refused"] = len(refused)
             stage.promise(len(refused) > 5, "nothing was refused: the disk was not full")
+            faults = sum("500" in each.words for each in stage.sent())
+            stage.promise(faults == 0, f"{faults} answers were 500, which says nothing")
             check_nobody_was_closed(stage, began)
             return stage.finish()
     finally:
