@@ -41,10 +41,14 @@ class LogGrew(Struct, tag="log_grew", frozen=True):
 
 
 class InboxChanged(Struct, tag="inbox_changed", frozen=True):
-    """One person's read state changed, for the `change`-th time; `text` is the frame for all of their sockets."""
+    """One person's read state changed, for the `change`-th time; `text` is the frame for all of their sockets.
+
+    Every notice that it speaks of was published at or below `position`.
+    """
 
     user_id: int
     change: int
+    position: int
     text: str
 
 

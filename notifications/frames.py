@@ -76,12 +76,13 @@ class NoticeFrame(Struct, tag="notice", frozen=True):
 class Inbox(Struct, tag="inbox", frozen=True, omit_defaults=True):
     """Read state changed, in this or another tab: these `read` ids, or all that was `published` ≤ `read_through`.
 
-    `unread` is true as of `position`: a notice published later is not in it. `stamp` takes the place of the last one.
+    `unread` is true as of `position`: a notice published later is not in it. `changes` takes the place of the first
+    part of the stamp. (Not of all of it: of other audiences a page hears by a `reset`.)
     """
 
     unread: int
     position: int
-    stamp: str
+    changes: int
     read: list[int] | None = None
     read_through: int | None = None
 

@@ -115,9 +115,9 @@ def readers_of(notice: Notice) -> QuerySet[User]:
     return people.filter(has_read)
 
 
-def nothing_read(user: User) -> Inbox:
-    """The frame for a page that asked in vain: no notice of this person's was among those it named."""
-    return _frame(standing_of(user), read=[])
+def nothing_read(user: User, changes: int) -> Inbox:
+    """The frame for a page that asked in vain, and knows of so many ``changes``: none that it named is theirs."""
+    return _frame(replace(standing_of(user), changes=changes), read=[])
 
 
 def _visible(user: User, audiences: frozenset[str]) -> NoticeQuerySet:
@@ -144,13 +144,13 @@ def _tell_on_commit(user: User, change: int, *, read: list[int] | None = None, r
 
     def tell() -> None:
         try:
-            # The count is of now, the stamp is of this change: the pages have yet to hear of later ones.
+            # The count is of now, the number is of this change: the pages have yet to hear of later ones.
             standing = replace(standing_of(user), changes=change)
         except DatabaseError as error:
             logger.warning("A change of read state was stored, but could not be told: %s", error)
             return
         frame = _frame(standing, read=read, read_through=read_through)
-        ring(InboxChanged(user_id=user.pk, change=change, text=encode(frame)))
+        ring(InboxChanged(user_id=user.pk, change=change, position=frame.position, text=encode(frame)))
 
     transaction.on_commit(tell)
 
@@ -160,7 +160,7 @@ def _frame(standing: Standing, *, read: list[int] | None = None, read_through: i
     return Inbox(
         unread=standing.unread,
         position=standing.place.position,
-        stamp=standing.stamp,
+        changes=standing.changes,
         read=read,
         read_through=read_through,
     )

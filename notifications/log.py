@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -61,24 +61,30 @@ def head() -> Place:
 
 
 def publish_pending() -> Published:
-    """Give every notice that is waiting and due its position, and ring the bell for them.
+    """Give every notice that is waiting and due its position, and ring the bell for them."""
+    count = 0
+    heard_by: int | None = 0
+    for bell in publish_due():
+        heard_by = ring(bell)
+        count += len(bell.entries)
+    return Published(count, heard_by)
+
+
+def publish_due() -> Iterator[LogGrew]:
+    """Give every notice that is waiting and due its position; gives the bell for each batch, once it is committed.
 
     The log's row is locked until the commit, so positions become visible in order. Senders that queue on the lock
     find their notices already published by the one before. A notice that somebody else is changing at this moment
     is skipped: that change publishes it when it commits.
     """
-    count = 0
-    heard_by: int | None = 0
-    while True:
+    was_last = False
+    while not was_last:
         with transaction.atomic():
             log = _locked_log()
             first = log.head + 1
             entries, was_last = _publish_batch(log)
         if entries:
-            heard_by = ring(LogGrew(epoch=str(log.epoch), first=first, head=log.head, entries=entries))
-            count += len(entries)
-        if was_last:
-            return Published(count, heard_by)
+            yield LogGrew(epoch=str(log.epoch), first=first, head=log.head, entries=entries)
 
 
 def next_due() -> datetime | None:

@@ -75,7 +75,7 @@ async def test_notices_that_arrive_while_the_page_is_welcomed_come_after_the_rep
     assert len(hub.connections) == 1
 
     hub.hear(bell(3))
-    hub.hear(InboxChanged(user_id=1, change=1, text='{"type":"inbox"}'))
+    hub.hear(InboxChanged(user_id=1, change=1, position=0, text='{"type":"inbox"}'))
     hub.hear(bell(4))
     wire.unblock()
     await joining
@@ -118,7 +118,7 @@ async def test_what_comes_while_the_socket_blocks_is_written_afterwards_in_order
     for position in range(1, 101):
         hub.hear(bell(position))
         if position % 10 == 0:
-            hub.hear(InboxChanged(user_id=1, change=position // 10, text='{"type":"inbox"}'))
+            hub.hear(InboxChanged(user_id=1, change=position // 10, position=0, text='{"type":"inbox"}'))
             await settled()
     assert wire.types == ["welcome"]
     wire.unblock()
@@ -245,7 +245,7 @@ async def test_a_page_that_lost_a_read_state_is_asked_to_start_afresh(hub):
     wire.block()
 
     hub.hear(bell(1))
-    hub.hear(InboxChanged(user_id=1, change=1, text='{"type":"inbox"}'))
+    hub.hear(InboxChanged(user_id=1, change=1, position=0, text='{"type":"inbox"}'))
     for position in range(2, MAX_FRAMES + 10):
         hub.hear(bell(position))
     wire.unblock()

@@ -48,7 +48,7 @@ BELLS = [
     AccessChanged(user_ids=[7, 8]),
     AccessChanged(user_ids=[]),
     Presence(hub="h", counts={7: 2}, is_all=True),
-    InboxChanged(user_id=7, change=3, text='{"type":"inbox","unread":0,"position":2}'),
+    InboxChanged(user_id=7, change=3, position=2, text='{"type":"inbox","unread":0,"position":2}'),
     Probe(hub="here"),
 ]
 

@@ -78,12 +78,12 @@ BODY = NoticeBody(
             },
         ),
         (
-            Inbox(unread=2, position=9, stamp="3-ab", read=[1]),
-            {"type": "inbox", "unread": 2, "position": 9, "stamp": "3-ab", "read": [1]},
+            Inbox(unread=2, position=9, changes=3, read=[1]),
+            {"type": "inbox", "unread": 2, "position": 9, "changes": 3, "read": [1]},
         ),
         (
-            Inbox(unread=0, position=9, stamp="3-ab", read_through=9),
-            {"type": "inbox", "unread": 0, "position": 9, "stamp": "3-ab", "read_through": 9},
+            Inbox(unread=0, position=9, changes=3, read_through=9),
+            {"type": "inbox", "unread": 0, "position": 9, "changes": 3, "read_through": 9},
         ),
         (Heartbeat(position=9), {"type": "heartbeat", "position": 9}),
         (Reset(), {"type": "reset"}),

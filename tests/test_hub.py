@@ -80,9 +80,39 @@ async def test_an_entry_for_several_audiences_reaches_a_page_in_all_of_them_once
 async def test_every_page_of_a_person_hears_of_their_read_state_and_no_other_persons_page_does(deaf):
     wires = [(await connect(deaf, user_id=user_id))[1] for user_id in (1, 1, 2)]
 
-    deaf.hear(InboxChanged(user_id=1, change=1, text='{"type":"inbox"}'))
+    deaf.hear(InboxChanged(user_id=1, change=1, position=0, text='{"type":"inbox"}'))
 
     assert [wire.types[1:] for wire in wires] == [["inbox"], ["inbox"], []]
+
+
+async def test_what_was_read_is_told_after_the_notices_it_speaks_of(deaf):
+    _, wire = await connect(deaf)
+
+    deaf.hear(InboxChanged(user_id=1, change=1, position=2, text='{"type":"inbox"}'))
+    assert wire.types == ["welcome"]
+    assert deaf._look_wanted.is_set()
+    deaf.hear(bell(1))
+    deaf.hear(bell(2))
+
+    assert wire.types == ["welcome", "notice", "notice", "inbox"]
+
+
+async def test_two_changes_of_what_was_read_that_crossed_are_told_in_their_order(deaf):
+    _, wire = await connect(deaf)
+
+    for change in (2, 1):
+        deaf.hear(InboxChanged(user_id=1, change=change, position=0, text=f'{{"type":"inbox","changes":{change}}}'))
+    await eventually(lambda: len(wire.frames) == 3)
+
+    assert [frame.get("changes") for frame in wire.frames] == [None, 1, 2]
+
+
+async def test_a_change_of_what_was_read_that_is_missing_makes_the_page_start_afresh(deaf):
+    _, wire = await connect(deaf)
+
+    deaf.hear(InboxChanged(user_id=1, change=2, position=0, text='{"type":"inbox"}'))
+
+    await eventually(lambda: wire.types == ["welcome", "reset"])
 
 
 async def test_a_recall_of_a_notice_from_before_the_account_is_not_told_to_it(deaf):
@@ -112,7 +142,7 @@ async def test_a_page_that_left_is_offered_nothing_more(deaf):
     deaf.leave(connection)
     deaf.leave(connection)
     deaf.hear(bell(2))
-    deaf.hear(InboxChanged(user_id=1, change=1, text="{}"))
+    deaf.hear(InboxChanged(user_id=1, change=1, position=0, text="{}"))
 
     assert wire.positions == [1]
     assert wire.types == ["welcome", "notice"]

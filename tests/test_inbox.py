@@ -326,8 +326,7 @@ def test_reading_is_told_to_the_readers_pages_with_what_is_still_unread(told):
 
     mark_read(ada, [notice.pk])
 
-    stamp = standing_of(ada).stamp
-    assert told == [(ada.pk, {"type": "inbox", "unread": 1, "position": 2, "stamp": stamp, "read": [notice.pk]})]
+    assert told == [(ada.pk, {"type": "inbox", "unread": 1, "position": 2, "changes": 1, "read": [notice.pk]})]
 
 
 @on_commit
@@ -337,8 +336,7 @@ def test_all_read_is_told_to_the_readers_pages(told):
 
     mark_all_read(ada, 1)
 
-    stamp = standing_of(ada).stamp
-    assert told == [(ada.pk, {"type": "inbox", "unread": 1, "position": 2, "stamp": stamp, "read_through": 1})]
+    assert told == [(ada.pk, {"type": "inbox", "unread": 1, "position": 2, "changes": 1, "read_through": 1})]
 
 
 @on_commit
@@ -358,9 +356,10 @@ def test_the_state_says_what_is_unread_as_of_where():
     ada = person("ada")
     publish(), publish()
 
-    state = nothing_read(ada)
+    state = nothing_read(ada, 7)
 
     assert (state.unread, state.position, state.read, state.read_through) == (2, 2, [], None)
+    assert state.changes == 7, "what the page knows, not what it may not have heard yet"
 
 
 # Who has read a notice ------------------------------------------------------------------------------------

@@ -40,6 +40,7 @@ steps = st.one_of(
     st.tuples(st.just("leave"), who, some_group),
     st.tuples(st.just("disconnect"), page_number),
     st.tuples(st.just("connect"), page_number),
+    st.tuples(st.just("look"), st.integers(0, 1)),
     st.tuples(st.just("bells"), st.lists(st.sampled_from(["hear", "lose", "delay"]), min_size=1, max_size=4)),
 )
 
@@ -54,6 +55,13 @@ class Page:
         self.wire = self.task = None
         self.taken = 0
         self.hears = asyncio.Queue()
+        self.is_answered = True  # the server waits for what the page says next
+
+    async def hear(self):
+        self.is_answered = self.hears.empty()
+        event = await self.hears.get()
+        self.is_answered = False
+        return event
 
     async def fetch(self):
         self.cursor, self.stamp, self.rows = await in_database(self.world.fetched, self.name)
@@ -68,7 +76,7 @@ class Page:
             "query_string": f"cursor={self.cursor}&stamp={self.stamp}".encode(),
         }
         self.hears.put_nowait({"type": "websocket.connect"})
-        self.task = asyncio.create_task(NoticeConsumer()(scope, self.hears.get, self.wire.send))
+        self.task = asyncio.create_task(NoticeConsumer()(scope, self.hear, self.wire.send))
         await eventually(lambda: self.wire.frames)
 
     async def disconnect(self):
@@ -90,7 +98,7 @@ class Page:
                     self.show(frame["notice"])
                     self.cursor = f"{self.cursor.rpartition(':')[0]}:{frame['position']}"
                 case "inbox":
-                    self.stamp = frame["stamp"]
+                    self.stamp = f"{frame['changes']}-{self.stamp.partition('-')[2]}"
                     for notice in frame.get("read", []):
                         self.mark(notice)
                     for notice, (_, published, _) in self.rows.items():
@@ -115,6 +123,7 @@ class Page:
             self.rows[notice] = (True, *self.rows[notice][1:])
 
     def say(self, frame):
+        self.is_answered = False
         self.hears.put_nowait({"type": "websocket.receive", "text": json.dumps(frame)})
 
 
@@ -208,6 +217,12 @@ class World:
     async def connect(self, page):
         await self.pages[page].connect()
 
+    async def look(self, hub):
+        """What a hub does by itself now and then."""
+        await self.hubs[hub].look()
+        self.hubs[hub].warden.doubt_everybody()
+        await self.hubs[hub].warden._look()
+
     async def bells(self, fates):
         self.fates = list(fates)
 
@@ -219,11 +234,9 @@ class World:
         for page in self.pages:
             await page.connect()
         for _ in range(3):
-            await asyncio.sleep(0.03)  # answers to what pages have said
-            for hub in self.hubs:
-                await hub.look()
-                hub.warden.doubt_everybody()
-                await hub.warden._look()
+            await eventually(lambda: all(page.is_answered for page in self.pages))
+            for hub in range(2):
+                await self.look(hub)
             await asyncio.sleep(warden.AGAIN_SECONDS + 0.02)
             for page in self.pages:
                 while await page.take():

@@ -170,16 +170,23 @@ async def _answer(connection: Connection, event: dict[str, Any]) -> None:
         case Alive(position=position):
             connection.answered(position)
         case Read(ids=ids):
-            if state := await in_database(_mark_read, connection.user_id, ids):
-                connection.say(state)
+            await _mark(connection, ids)
         case ReadAll(through=through):
             await in_database(_mark_all_read, connection.user_id, through)
 
 
-def _mark_read(user_id: int, ids: list[int]) -> Inbox | None:
+async def _mark(connection: Connection, ids: list[int]) -> None:
     """Mark them read. All pages hear of it by the doorbell; if this person sees none of them, this page is told."""
+    changes = connection.changes
+    while answer := await in_database(_mark_read, connection.user_id, ids, changes):
+        if changes == connection.changes:
+            return connection.say(answer)
+        changes = connection.changes  # the page has heard of another change meanwhile, and must not be told less
+
+
+def _mark_read(user_id: int, ids: list[int], changes: int) -> Inbox | None:
     user = user_called(user_id)
-    return None if inbox.mark_read(user, ids) else inbox.nothing_read(user)
+    return None if inbox.mark_read(user, ids) else inbox.nothing_read(user, changes)
 
 
 def _mark_all_read(user_id: int, through: int) -> None:

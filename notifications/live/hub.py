@@ -70,10 +70,12 @@ class Hub:
         self.arrivals = Batch(answers_to)
         self._rounds = Rounds(self)
         self.neighbours = 0  # other server processes that hear the doorbell
+        self._reads_ahead: list[InboxChanged] = []  # of notices that this hub has not heard of yet
         self._look_wanted = asyncio.Event()
         self._probe_heard = asyncio.Event()
         self._subscription = Subscription(self.hear)
         self._tasks: list[asyncio.Task[None]] = []
+        self._ringing: set[asyncio.Task[int | None]] = set()
 
     @property
     def position(self) -> int:
@@ -206,11 +208,25 @@ class Hub:
         else:
             self._deliver(bell.entries)
             self._deliver_early()
+            self._hear_reads_again()
+
+    def _hear_reads_again(self) -> None:
+        """Of what was read, now that the log has grown here too."""
+        ahead, self._reads_ahead = self._reads_ahead, []
+        for bell in ahead:
+            self._hear_of_reading(bell)
 
     def _hear_of_reading(self, bell: InboxChanged, *, late: bool = False) -> None:
-        """Changes of one person's read state are told in their order; two bells that crossed are given a moment."""
+        """Changes of one person's read state are told in their order; two bells that crossed are given a moment.
+
+        And behind the notices that they speak of: a page cannot mark read what it has not been sent yet.
+        """
         self.warden.note(bell.user_id)
         pages = self.connections_of([bell.user_id])
+        if pages and bell.position > self.position:
+            self._reads_ahead.append(bell)
+            self._look_wanted.set()
+            return
         if not late and any(bell.change > page.changes + 1 for page in pages):
             hear_again = functools.partial(self._hear_of_reading, bell, late=True)
             asyncio.get_running_loop().call_later(CROSSING_SECONDS, hear_again)
@@ -280,6 +296,8 @@ class Hub:
         """
         before = self.place  # bells may move ours while we read
         found = await in_database(_look, before.position)
+        for bell in found.bells:
+            self._ring_soon(bell)
         if found.head.epoch != before.epoch or found.head.position < before.position:
             self._begin_at(found.head)
             return found.next_due
@@ -290,13 +308,21 @@ class Hub:
         else:
             self._look_wanted.set()
         self._deliver_early()
+        self._hear_reads_again()
         return found.next_due
+
+    def _ring_soon(self, bell: Bell) -> None:
+        """For the neighbours; nobody here waits for it."""
+        ringing = asyncio.create_task(asyncio.to_thread(ring, bell))
+        self._ringing.add(ringing)
+        ringing.add_done_callback(self._ringing.discard)
 
     def _begin_at(self, head: Place) -> None:
         """Our place means nothing any more (or yet): pages fetch their inbox afresh."""
         self.place = head
         self._ring.clear()
         self._early.clear()
+        self._reads_ahead.clear()
         self._ring_begins_after = head.position
         if not self.following.is_set():
             self.following.set()
@@ -342,8 +368,9 @@ class _Found:
 
     def __init__(self, position: int) -> None:
         due = log.next_due()
+        self.bells: list[LogGrew] = []  # to be rung afterwards: a Redis that hangs must not keep us from looking
         if due is not None and due <= timezone.now():
-            log.publish_pending()
+            self.bells = list(log.publish_due())
             due = log.next_due()
         self.next_due = due.timestamp() if due else None
         self.head = log.head()

@@ -55,6 +55,10 @@ def test_what_came_after_the_servers_new_count_is_kept(run):
     assert count(run, "tally.arrived(11); tally.arrived(12); tally.rebase(7, 11)") == 8
 
 
+def test_a_count_from_before_the_last_one_is_not_taken_over(run):
+    assert count(run, "tally.rebase(5, 12); tally.rebase(9, 11)") == 5
+
+
 def test_a_notice_that_was_read_leaves_the_count(run):
     assert count(run, "tally.left(9)") == 2
     assert count(run, "tally.arrived(11); tally.left(11)") == 3

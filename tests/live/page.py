@@ -115,7 +115,7 @@ class Page:
             case "welcome":
                 self.cursor, self.stamp = frame["cursor"], frame["stamp"]
             case "inbox":
-                self.stamp = frame["stamp"]
+                self.stamp = f"{frame['changes']}-{self.stamp.partition('-')[2]}"
             case "notice":
                 title = frame["notice"]["title"]
                 (self.titles if frame["position"] > self.position else self.doubled).append(title)

@@ -73,7 +73,7 @@ export class NoticeSocket extends EventTarget {
         this.#reached(frame.position)
         break
       case "inbox":
-        this.#stamp = frame.stamp
+        this.#stamp = `${frame.changes}-${this.#stamp.split("-")[1]}`
         this.#emit("inbox", frame)
         break
       case "heartbeat":

@@ -18,8 +18,9 @@ export class Tally {
     return this.#unread + this.#later.size
   }
 
-  /** The server has counted anew. */
+  /** The server has counted anew; not if it counted before it did the last time, and two answers have crossed. */
   rebase(unread, position) {
+    if (position < this.#position) return
     this.#unread = unread
     this.#position = position
     for (const published of this.#later) if (published <= position) this.#later.delete(published)
