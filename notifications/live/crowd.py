@@ -19,7 +19,7 @@ TELL_SECONDS = 0.3  # how often changes are told to the neighbours, and that we 
 TELL_ALL_SECONDS = 10  # and everything, because not every bell is heard
 FORGET_SECONDS = 1.0  # a neighbour that says nothing for so long is gone, and its pages are on their way to us
 REMEMBERED = 1000  # sessions that were refused
-LINGER_SECONDS = 1.0  # before a refusal: whoever tries again and again gets it once a second for each socket
+LINGER_SECONDS = 3.0  # before a refusal: whoever tries again and again gets it so seldom on each socket
 LINGERING = 500  # at the same time; beyond that, memory is dearer than time
 
 

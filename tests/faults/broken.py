@@ -191,7 +191,7 @@ PROTECTIONS = {
         "tests/live/test_crowd.py",
     ),
     "late-refusals": Protection(
-        "whoever has too many pages, and keeps knocking, is answered a second later",
+        "whoever has too many pages, and keeps knocking, is answered 3 s later",
         (("notifications/live/crowd.py", "        if self._lingering >= LINGERING:\n", "        if True:\n"),),
         "attacked",
     ),

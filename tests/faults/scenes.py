@@ -454,8 +454,8 @@ def attacked(folder: Path, seed: int) -> Verdict:
             stage.wait_for(stage.run("tests.faults.attacks", str(stage.server.port), kind, stage.victim_session), 40)
             after = p99_ms(stage, began, now())
             stage.figures[f"p99_ms_{kind}"] = after
-            # 10 ms: the attacker and the readers share two cores with the server.
-            stage.promise(after <= 2 * before + 10, f"{kind}: p99 rose from {before:.1f} to {after:.1f} ms")
+            # 20 ms: late commits of two senders that meet on SQLite's lock, and an attacker who shares the two cores.
+            stage.promise(after <= 2 * before + 20, f"{kind}: p99 rose from {before:.1f} to {after:.1f} ms")
             stage.wait(1)
         stage.promise(descriptors_of(stage.workers()[0]) < 400, "descriptors of attackers were kept")
         return stage.finish()
