@@ -18,7 +18,7 @@ VISITS = 2  # under way at the same time: a second one, so that a slow one does 
 class Batch(Generic[K, V]):
     """Puts questions to ``answer`` that come while others are being answered: alone when quiet, together in a storm.
 
-    A thousand pages that come back one by one took 2.5 ms each; together it is 0.3 ms.
+    A page that comes back alone with the right stamp costs 1.6 ms of this; one of a hundred costs 0.09 ms.
     """
 
     def __init__(self, answer: Callable[[list[K]], dict[K, V]]) -> None:

@@ -94,7 +94,8 @@ class Warden:
                 await self._look_at(connections[first : first + READERS_AT_ONCE])
         except DatabaseError as error:
             logger.warning("Who may still be connected could not be looked up, trying again: %s", error)
-            self._everybody, self._doubted = everybody, doubted | self._doubted
+            self._everybody |= everybody  # beside the doubts that came meanwhile
+            self._doubted |= doubted
             self._wanted.set()
             await asyncio.sleep(1)
 

@@ -21,25 +21,7 @@ from tests.faults.stage import judge_folder
 from tests.faults.verdict import Verdict, summary
 from tests.machine import ROOT
 
-COLUMNS = (
-    "readers",
-    "notices",
-    "frames",
-    "replayed",
-    "resets",
-    "missing",
-    "doubled",
-    "disordered",
-    "leaked",
-    "rolled_back",
-    "skipped",
-    "lost",
-    "behind",
-    "broken_promises",
-    "p50_ms",
-    "p99_ms",
-    "longest_s",
-)
+COLUMNS = tuple(summary(Verdict()))
 
 
 def main() -> int:
