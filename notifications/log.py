@@ -11,7 +11,18 @@ from itertools import groupby
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import DateTimeField, Exists, Max, Min, OuterRef, Q, QuerySet, Value, prefetch_related_objects
+from django.db.models import (
+    DateTimeField,
+    Exists,
+    Max,
+    Min,
+    OuterRef,
+    Q,
+    QuerySet,
+    Subquery,
+    Value,
+    prefetch_related_objects,
+)
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
@@ -87,6 +98,7 @@ def publish_due() -> Iterator[LogGrew]:
     while not was_last:
         with transaction.atomic():
             log = _locked_log()
+            _fill_postings(log)
             first = log.head + 1
             entries, was_last = _publish_batch(log)
         if entries:
@@ -174,15 +186,26 @@ def _publish_batch(log: Log) -> tuple[list[Entry], bool]:
         else:
             _write_moved(run)
     if shown:
-        log.head += len(shown)
-        _execute(f"UPDATE {LOG} SET head = %s WHERE id = %s", log.head, log.pk)
+        log.head = log.filled = log.head + len(shown)
+        _execute(f"UPDATE {LOG} SET head = %s, filled = %s WHERE id = %s", log.head, log.filled, log.pk)
     return _entries(shown), was_last
+
+
+def _fill_postings(log: Log) -> None:
+    """Give their place to postings that the version before this one has published, or whose log was lost."""
+    if log.filled == log.head:
+        return
+    shown = Notice.objects.filter(published__gt=log.filled, published__lte=log.head, recalled_at=None)
+    place = Notice.objects.filter(pk=OuterRef("notice")).values("published")
+    Posting.objects.filter(notice__in=shown).update(published=Subquery(place))
+    log.filled = log.head
+    log.save(update_fields=["filled"])
 
 
 def _runs(notices: Iterable[Notice]) -> Iterator[list[Notice]]:
     """These notices, in id order, cut where an id is skipped, and where shown ones and new ones meet.
 
-    One statement writes a whole run: 500 of one sender take 4 ms; `bulk_update`, which names each row, took 90 ms.
+    One statement writes a whole run: 500 of one sender take 9 ms; `bulk_update`, which names each row, took 226.
     """
 
     def kind(notice: Notice) -> tuple[int, bool]:

@@ -21,6 +21,8 @@ class Log(models.Model):
 
     epoch = models.UUIDField(default=uuid.uuid4, help_text="changes when the log is rebuilt")
     head = models.BigIntegerField(default=0, help_text="the newest position")
+    # The version before this one knows nothing of it, and may still publish while hosts are upgraded one by one.
+    filled = models.BigIntegerField(default=0, db_default=0, help_text="postings up to here carry their place")
 
     def __str__(self) -> str:
         return f"{self.epoch}:{self.head}"

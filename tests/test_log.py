@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from notifications import log
 from notifications.audiences import audiences_of
+from notifications.inbox import newest, standing_of
 from notifications.log import Place, entries_after, entries_for, head, next_due, publish_pending
 from notifications.models import Log, Notice, Posting
 from notifications.sending import Draft, recall_notice, send_notices
@@ -242,10 +243,28 @@ def test_postings_from_before_they_carried_a_place_are_given_theirs():
     recall_notice(recalled)
     publish_pending()
     Posting.objects.update(published=None)
+    Log.objects.update(filled=0)
 
     import_module("notifications.migrations.0002_posting_published").fill(apps, None)
 
     assert [each.postings.get().published for each in (live, recalled, waiting)] == [live.published, None, None]
+    assert Log.objects.get().filled == head().position
+
+
+def test_what_the_version_before_this_one_publishes_meanwhile_is_in_the_inboxes_soon():
+    ada, notice = person("ada"), publish()
+    other, recalled = publish(), publish()
+    recall_notice(recalled)
+    publish_pending()
+    Posting.objects.exclude(notice=notice).update(published=None)
+    Log.objects.update(filled=1)
+    assert standing_of(ada).unread == 1
+
+    publish_pending()  # each hub does it every 1.5 s
+
+    assert standing_of(ada).unread == 2
+    assert [n.pk for n in newest(ada, standing_of(ada), 9)] == [other.pk, notice.pk]
+    assert Log.objects.get().filled == head().position
 
 
 # Not yet, and not any more --------------------------------------------------------------------------------
