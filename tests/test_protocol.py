@@ -9,14 +9,11 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 import uvicorn
 
-from notifications.live import protocol
+from notifications.live import http
 from tests.faults.attacks import Target, frame
 from tests.servers import free_port
 
-OUR_PROTOCOLS = {
-    "http": "notifications.live.protocol:PromptHttpProtocol",
-    "ws": "notifications.live.protocol:NoticeProtocol",
-}
+OURS = "notifications.live.http:PromptHttpProtocol"
 
 
 async def app(scope, receive, send):
@@ -37,7 +34,7 @@ async def app(scope, receive, send):
 
 @asynccontextmanager
 async def serving():
-    config = uvicorn.Config(app, port=free_port(), lifespan="off", log_level="error", **OUR_PROTOCOLS)
+    config = uvicorn.Config(app, port=free_port(), lifespan="off", log_level="error", http=OURS)
     server = uvicorn.Server(config)
     running = asyncio.create_task(server.serve())
     while not server.started:
@@ -56,7 +53,7 @@ async def rest_of(reader, seconds=5):
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
-    monkeypatch.setattr(protocol, "REQUEST_SECONDS", 0.3)
+    monkeypatch.setattr(http, "REQUEST_SECONDS", 0.3)
 
 
 @pytest.mark.parametrize(

@@ -48,13 +48,10 @@ class SameOrigin:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = _headers(scope)
-        host, origin = headers.get("host", ""), headers.get("origin")
-        if not _is_ours(host) or (origin is not None and not _may_come_from(origin, host, scope)):
-            logger.warning("Refused a handshake: origin %r, host %r (see WS_ALLOWED_ORIGINS)", origin, host)
+        if _is_welcome(scope):  # a call of its own, so that no socket keeps its headers for as long as it is open
+            await self._app(scope, receive, send)
+        else:
             await refuse_handshake(scope, send, 403, "This origin may not open a WebSocket here.")
-            return
-        await self._app(scope, receive, send)
 
 
 async def refuse_handshake(scope: Scope, send: Send, status: int, sentence: str) -> None:
@@ -66,6 +63,15 @@ async def refuse_handshake(scope: Scope, send: Send, status: int, sentence: str)
     headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(body)).encode())]
     await send({"type": "websocket.http.response.start", "status": status, "headers": headers})
     await send({"type": "websocket.http.response.body", "body": body})
+
+
+def _is_welcome(scope: Scope) -> bool:
+    headers = _headers(scope)
+    host, origin = headers.get("host", ""), headers.get("origin")
+    if _is_ours(host) and (origin is None or _may_come_from(origin, host, scope)):
+        return True
+    logger.warning("Refused a handshake: origin %r, host %r (see WS_ALLOWED_ORIGINS)", origin, host)
+    return False
 
 
 def _headers(scope: Scope) -> dict[str, str]:

@@ -21,8 +21,8 @@ from notifications.live.connection import Connection
 from notifications.live.crowd import TooManyPages
 from notifications.live.database import in_database
 from notifications.live.hub import Hub
-from notifications.live.protocol import ABORT, DRAIN
 from notifications.live.rate import Rate
+from notifications.live.websocket import DIRECT, DRAIN
 from notifications.log import Place
 
 logger = logging.getLogger(__name__)
@@ -71,11 +71,13 @@ class NoticeConsumer(AsyncConsumer):  # type: ignore[misc]
             await send({"type": "websocket.send", "text": encode(refusal.frame)})
             await send({"type": "websocket.close", "code": refusal.code, "reason": refusal.frame.detail})
             return
-        abort = (scope.get("extensions") or {}).get(ABORT)
-        connection = Connection(arrival.reader, hub, send, abort, arrival.standing.changes)
+        direct = (scope.get("extensions") or {}).get(DIRECT)
+        connection = Connection(arrival.reader, hub, send, direct, arrival.standing.changes)
         hub.warden.meet(connection.user_id, since=asked)
+        scope["headers"].clear()  # 2 KiB a socket, for as long as it is open
         try:
             await _begin(connection, hub, arrival.standing, _first(scope, "cursor"), _first(scope, "stamp"))
+            del arrival
             await _listen(connection, hub, receive)
         except OSError:
             pass  # the socket went away while we wrote to it

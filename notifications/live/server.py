@@ -15,7 +15,7 @@ from django.conf import settings
 from uvicorn.supervisors import Multiprocess
 from uvicorn.supervisors import multiprocess as supervisor
 
-from notifications.live.protocol import NoticeProtocol
+from notifications.live.websocket import NoticeProtocol
 
 if TYPE_CHECKING:
     from notifications.live.hub import Hub  # at run time, a new worker imports this file before Django is set up
@@ -44,8 +44,7 @@ def run(listener: socket.socket, workers: int) -> None:
         "config.asgi:application",
         workers=workers,
         lifespan="on",
-        http="notifications.live.protocol:PromptHttpProtocol",
-        ws="notifications.live.protocol:NoticeProtocol",
+        http="notifications.live.http:PromptHttpProtocol",  # it leads to our WebSocket, too
         ws_max_size=settings.WS_MAX_BYTES,
         ws_per_message_deflate=False,  # +34 KiB a socket, and small JSON gains little
         timeout_graceful_shutdown=settings.SHUTDOWN_SECONDS,

@@ -109,9 +109,9 @@ PROTECTIONS = {
         "a stopping server asks its pages to leave, spread over some time",
         (
             (
-                "notifications/live/protocol.py",
-                '            self.queue.put_nowait(cast(Any, {"type": DRAIN}))\n',
-                "            super().shutdown()\n",
+                "notifications/live/websocket.py",
+                '            self._put({"type": DRAIN})\n',
+                '            self._close(1012, "")\n',
             ),
         ),
         "deploy-one-after-the-other",
@@ -229,7 +229,7 @@ PROTECTIONS = {
     ),
     "prompt-requests": Protection(
         "a request that is never finished is given up",
-        (("notifications/live/protocol.py", "call_later(REQUEST_SECONDS,", "call_later(1e6,"),),
+        (("notifications/live/http.py", "call_later(REQUEST_SECONDS,", "call_later(1e6,"),),
         "tests/test_protocol.py -k never_finished",
     ),
 }
