@@ -49,9 +49,6 @@ class Wire:
         self.events += [{"type": "websocket.send", "text": text} for text in texts_in(frames)]
         return True
 
-    def stop_pings(self) -> None:
-        pass
-
     def block(self) -> None:
         self._takes.clear()
 

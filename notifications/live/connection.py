@@ -183,8 +183,6 @@ class Connection:
         """
         self._written = after
         self._blocked_since = time.monotonic()
-        if self._direct:
-            self._direct.stop_pings()
         through = self._hub.join(self)  # in this same step of the loop: from here on, entries wait in the outbox
         await self._send({"type": "websocket.send", "text": welcome})
         await self._replay(after if complete else None, through)

@@ -35,7 +35,8 @@ class PromptHttpProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._hurry()
+        if self._deadline is None:  # not the first one, which should be on its way since there is a connection
+            self._hurry()
 
     def on_headers_complete(self) -> None:
         super().on_headers_complete()
@@ -50,14 +51,13 @@ class PromptHttpProtocol(HttpToolsProtocol):
         self._relax()
         self.connections.discard(self)
         protocol = NoticeProtocol(self.config, self.server_state)
-        protocol.begin(self.transport, self.url, self.headers, self.app_state.copy())
+        protocol.begin(self.transport, self.url, dict(self.scope))
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._relax()
         super().connection_lost(exc)
 
     def _hurry(self) -> None:
-        self._relax()
         self._head_bytes = 0
         self._deadline = self.loop.call_later(REQUEST_SECONDS, self.transport.abort)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import gc
 import signal
 import socket
 import sys
@@ -60,8 +61,19 @@ def run(listener: socket.socket, workers: int) -> None:
         Multiprocess(config, sockets=[listener]).run()
 
 
+# Objects that live long are looked at seldom, and those from before the first page never. With Python's own settings,
+# 8 % of a handshake goes into it while 5,000 pages are open.
+COLLECT_AFTER = (10_000, 20, 100)
+
+
 class Server(uvicorn.Server):
     """Lets its open pages leave while it still answers requests, `/readyz` with 503, and only then stops."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(*COLLECT_AFTER)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         began = time.monotonic()

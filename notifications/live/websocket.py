@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import unquote
 
 from uvicorn.config import Config
-from uvicorn.protocols.utils import ClientDisconnected, get_local_addr, get_remote_addr, is_ssl
+from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.server import ServerState
 from websockets.frames import Close, Frame, Opcode
 from websockets.protocol import OPEN, SERVER, Protocol
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("uvicorn.error")
 
-DIRECT = "notices.direct"  # the scope extension: this protocol itself, for `write`, `abort` and `stop_pings`
+DIRECT = "notices.direct"  # the scope extension: this protocol itself, for `write`, `abort` and `ask_for_life`
 DRAIN = "notices.drain"  # the event that tells a consumer to say goodbye
 
-MAX_FRAGMENTS = 1024  # of one message; empty ones have no bytes to be limited by
+MAX_EMPTY_FRAGMENTS = 1024  # of one message: they have no bytes to be limited by
 MAX_WAITING = 16  # messages that the consumer has not taken yet; then the client has to wait
 PINGS_PER_SECOND = 10
 CLOSE_SECONDS = 10  # for the client to answer a close
@@ -49,13 +49,14 @@ class NoticeProtocol(asyncio.Protocol):
         "_accepts",
         "_answer",
         "_app",
+        "_begun",
         "_close_sent",
         "_close_timer",
         "_config",
         "_connections",
         "_denial",
+        "_empty_fragments",
         "_events",
-        "_fragments",
         "_frames",
         "_is_text",
         "_loop",
@@ -81,7 +82,8 @@ class NoticeProtocol(asyncio.Protocol):
         self._events: list[dict[str, Any]] = []  # for the consumer
         self._waiter: asyncio.Future[None] | None = None  # the consumer, while it waits for one
         self._reading = True
-        self._fragments: list[bytes] | None = None  # of a message whose end is still to come
+        self._begun: bytearray | None = None  # a message whose end is still to come
+        self._empty_fragments = 0
         self._is_text = False
         self._accepts = False  # the consumer has accepted: frames may be written
         self._takes = False  # … and the transport takes them
@@ -94,40 +96,37 @@ class NoticeProtocol(asyncio.Protocol):
         self._pong_due: bytes | None = None  # what was asked for
         self._pings: Rate | None = None  # the client's
 
-    def begin(self, transport: asyncio.Transport, path: bytes, headers: list[tuple[bytes, bytes]], state: Any) -> None:
-        """Answer this handshake: refuse it when it is none, else ask the application."""
+    def begin(self, transport: asyncio.Transport, url: bytes, request: Scope) -> None:
+        """Answer this handshake: refuse it when it is none, else ask the application.
+
+        ``request`` is what an HTTP scope has before its address is taken apart.
+        """
         self._transport = transport
         self._connections.add(cast(Any, self))
         transport.set_protocol(self)
-        is_one, self._answer = wire.answer_to(path.decode("ascii"), headers)
+        is_one, self._answer = wire.answer_to(url.decode("ascii"), request["headers"])
         if not is_one:
             self._lost = True
             transport.write(self._answer)
             transport.close()
             return
         self._put({"type": "websocket.connect"})
-        task = self._loop.create_task(self._run(self._scope_of(path, headers, state)))
+        task = self._loop.create_task(self._run(self._scope_of(url, request)))
         task.add_done_callback(self._tasks.discard)
         self._tasks.add(task)
 
-    def _scope_of(self, path: bytes, headers: list[tuple[bytes, bytes]], state: Any) -> Scope:
-        raw_path, _, query_string = path.partition(b"?")
-        root = self._config.root_path
-        asked = dict(headers).get(b"sec-websocket-protocol", b"").decode("latin-1")
-        return {
+    def _scope_of(self, url: bytes, request: Scope) -> Scope:
+        path, _, query_string = url.partition(b"?")
+        root = request["root_path"]
+        asked = dict(request["headers"]).get(b"sec-websocket-protocol", b"").decode("latin-1")
+        return request | {
             "type": "websocket",
             "asgi": {"version": self._config.asgi_version, "spec_version": "2.4"},
-            "http_version": "1.1",
-            "scheme": "wss" if is_ssl(self._transport) else "ws",
-            "server": get_local_addr(self._transport),
-            "client": get_remote_addr(self._transport),
-            "root_path": root,
-            "path": root + unquote(raw_path.decode("ascii")),
-            "raw_path": root.encode("ascii") + raw_path,
+            "scheme": "wss" if request["scheme"] == "https" else "ws",
+            "path": root + unquote(path.decode("ascii")),
+            "raw_path": root.encode("ascii") + path,
             "query_string": query_string,
-            "headers": headers,
             "subprotocols": [name.strip() for name in asked.split(",")] if asked else [],
-            "state": state,
             "extensions": {"websocket.http.response": {}, DIRECT: self},
         }
 
@@ -163,11 +162,10 @@ class NoticeProtocol(asyncio.Protocol):
         """Cut the connection at once, whatever is still to be written."""
         self._transport.abort()
 
-    def stop_pings(self) -> None:
-        """The consumer has heartbeats of its own."""
-        if self._ping_timer:
-            self._ping_timer.cancel()
-            self._ping_timer = None
+    def ask_for_life(self) -> None:
+        """Ping this client now and then, and cut it when it does not answer: for consumers without a heartbeat."""
+        if self._config.ws_ping_interval and not self._close_sent:
+            self._ping_timer = self._loop.call_later(self._config.ws_ping_interval, self._ping)
 
     async def receive(self) -> dict[str, Any]:
         while not self._events:
@@ -223,7 +221,6 @@ class NoticeProtocol(asyncio.Protocol):
         self._answer = b""
         self._accepts = True
         self._takes = not self._transport.is_closing()
-        self._ask_later()
 
     def _go_on_denying(self, event: dict[str, Any]) -> None:
         if event["type"] != "websocket.http.response.body":
@@ -272,14 +269,15 @@ class NoticeProtocol(asyncio.Protocol):
             if frame.fin:
                 self._take_message(bytes(frame.data))
                 return
-            self._fragments = []
-        assert self._fragments is not None  # `websockets` refuses a continuation of nothing
-        self._fragments.append(bytes(frame.data))
+            self._begun, self._empty_fragments = bytearray(), 0
+        assert self._begun is not None  # `websockets` refuses a continuation of nothing
+        self._begun += frame.data
+        self._empty_fragments += not frame.data
         if frame.fin:
-            whole, self._fragments = b"".join(self._fragments), None
+            whole, self._begun = bytes(self._begun), None
             self._take_message(whole)
-        elif len(self._fragments) > MAX_FRAGMENTS:
-            self._fail(1009, f"more than {MAX_FRAGMENTS} fragments")
+        elif self._empty_fragments > MAX_EMPTY_FRAGMENTS:
+            self._fail(1009, f"more than {MAX_EMPTY_FRAGMENTS} empty fragments")
 
     def _take_message(self, data: bytes) -> None:
         if self._close_sent:
@@ -342,7 +340,8 @@ class NoticeProtocol(asyncio.Protocol):
 
     def _end(self, code: int, reason: str = "") -> None:
         """Nothing is written any more; the consumer hears of it."""
-        self.stop_pings()
+        if self._ping_timer:
+            self._ping_timer.cancel()
         self._takes = False
         self._close_sent = self._lost = True
         self._put({"type": "websocket.disconnect", "code": code, "reason": reason})
@@ -382,11 +381,7 @@ class NoticeProtocol(asyncio.Protocol):
 
     # Pings ------------------------------------------------------------------------------------------------
 
-    def _ask_later(self) -> None:
-        if self._config.ws_ping_interval:
-            self._ping_timer = self._loop.call_later(self._config.ws_ping_interval, self._ask)
-
-    def _ask(self) -> None:
+    def _ping(self) -> None:
         self._pong_due = random.randbytes(4)  # noqa: S311  # to be recognised, not to be secret
         self._frames.send_ping(self._pong_due)
         self._flush()
@@ -394,7 +389,7 @@ class NoticeProtocol(asyncio.Protocol):
 
     def _look_for_answer(self) -> None:
         if self._pong_due is None:
-            self._ask_later()
+            self.ask_for_life()
             return
         self._fail(1011, "keepalive ping timeout")
         self._transport.abort()  # `close` would wait for ever for the dead peer to take what is written
