@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import transaction
-from django.db.models import DateTimeField, Exists, Max, Min, OuterRef, Q, Value
+from django.db.models import DateTimeField, Exists, F, Max, Min, OuterRef, Q, Value
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
@@ -98,6 +98,13 @@ def entries_after(position: int, limit: int) -> list[Entry]:
     """Every entry after ``position``, oldest first, ``limit`` at the most, for a hub."""
     notices = Notice.objects.filter(position__gt=position).order_by("position")
     return _entries(_with_details(notices)[:limit])
+
+
+def newest_entries(limit: int) -> list[Entry]:
+    """The newest entries, oldest first, for a hub that begins. Without those that ended unchanged: nobody misses them."""
+    over = Q(position=F("published"), expires_at__lte=timezone.now())
+    notices = Notice.objects.filter(position__isnull=False).exclude(over).order_by("-position")
+    return _entries(_with_details(notices)[:limit])[::-1]
 
 
 def entries_for(audiences: Collection[str], joined_at: datetime, after: int, through: int, limit: int) -> list[Entry]:

@@ -296,11 +296,11 @@ class Hub:
             When the next waiting notice falls due, in seconds since 1970.
         """
         before = self.place  # bells may move ours while we read
-        found = await in_database(_look, before.position)
+        found = await in_database(_look, before)
         for bell in found.bells:
             self._ring_soon(bell)
         if found.head.epoch != before.epoch or found.head.position < before.position:
-            self._begin_at(found.head)
+            self._begin_at(found.head, found.entries)
             return found.next_due
         self._deliver(found.entries)
         if found.complete:
@@ -318,13 +318,18 @@ class Hub:
         self._ringing.add(ringing)
         ringing.add_done_callback(self._ringing.discard)
 
-    def _begin_at(self, head: Place) -> None:
-        """Our place means nothing any more (or yet): pages fetch their inbox afresh."""
+    def _begin_at(self, head: Place, newest: list[Entry]) -> None:
+        """Our place means nothing any more (or yet): pages fetch their inbox afresh.
+
+        But pages that lost another process to us are replayed from the ``newest``: 5,000 of them would ask the
+        database 5,000 times.
+        """
         self.place = head
         self._ring.clear()
+        self._ring.extend(entry for entry in newest if entry.position <= head.position)
         self._early.clear()
         self._reads_ahead.clear()
-        self._ring_begins_after = head.position
+        self._ring_begins_after = newest[0].position - 1 if len(newest) == RING_ENTRIES else 0
         if not self.following.is_set():
             self.following.set()
             return
@@ -386,7 +391,7 @@ class Hub:
 class _Found:
     """What one look at the log brought."""
 
-    def __init__(self, position: int) -> None:
+    def __init__(self, place: Place) -> None:
         due = log.next_due()
         self.bells: list[LogGrew] = []  # to be rung afterwards: a Redis that hangs must not keep us from looking
         if due is not None and due <= timezone.now():
@@ -395,12 +400,14 @@ class _Found:
         self.next_due = due.timestamp() if due else None
         self.head = log.head()
         self.entries: list[Entry] = []
-        if self.head.position > position:
-            self.entries = log.entries_after(position, READ_ENTRIES)
+        if self.head.epoch != place.epoch or self.head.position < place.position:
+            self.entries = log.newest_entries(RING_ENTRIES)
+        elif self.head.position > place.position:
+            self.entries = log.entries_after(place.position, READ_ENTRIES)
         self.complete = len(self.entries) < READ_ENTRIES
 
 
-_look: Callable[[int], _Found] = _Found
+_look: Callable[[Place], _Found] = _Found
 
 
 def _is_for(entry: Entry, connection: Connection) -> bool:

@@ -1,0 +1,103 @@
+"""docs/benchmarks.md, from what was measured."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sqlite3
+import subprocess
+from collections.abc import Iterable
+from importlib.metadata import version
+from pathlib import Path
+
+from bench.peers.every import PEERS
+from bench.results import OURS, Result, number
+from tests.machine import ROOT
+
+PACKAGES = (
+    "django",
+    "channels",
+    "channels-redis",
+    "uvicorn",
+    "uvloop",
+    "websockets",
+    "redis",
+    "hiredis",
+    "msgspec",
+    "daphne",
+)
+
+
+def tables(results: Iterable[Result]) -> str:
+    """One table a result: who, the median, the spread, and how it compares with us."""
+    return "\n".join(_table(result) for result in results)
+
+
+def _table(result: Result) -> str:
+    lines = [
+        f"**{result.title}** [{result.unit}]",
+        "",
+        "| who | median | lowest – highest | ours is |",
+        "| --- | ---: | ---: | ---: |",
+    ]
+    for who, figures in result.figures.items():
+        spread = f"{number(min(figures))} – {number(max(figures))}" if len(figures) > 1 else ""
+        ratio = (
+            f"{result.median() / result.median(who):.2f} ×"
+            if OURS in result.figures and who != OURS and result.median(who)
+            else ""
+        )
+        lines.append(f"| {who} | {number(result.median(who))} | {spread} | {ratio} |")
+    lines += ["", *([result.note, ""] if result.note else [])]
+    return "\n".join(lines)
+
+
+def verdicts(results: Iterable[Result]) -> str:
+    """Every target, and whether it was met."""
+    lines = ["| measurement | target | found | met |", "| --- | --- | ---: | --- |"]
+    for result in results:
+        lines += [
+            f"| {result.title} | {t.words} | {t.found} | {'yes' if t.met else '**no**'} |" for t in result.targets
+        ]
+    return "\n".join(lines)
+
+
+def machine() -> str:
+    cpu = next(
+        (
+            line.partition(":")[2].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if "model name" in line
+        ),
+        "?",
+    )
+    memory = (
+        int(next(line.split()[1] for line in Path("/proc/meminfo").read_text().splitlines() if "MemTotal" in line))
+        // 1024**2
+    )
+    packages = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
+    postgres = subprocess.run(["psql", "--version"], capture_output=True, text=True, check=False).stdout.split()
+    return (
+        f"- {os.cpu_count()} cores of {cpu}, {memory} GiB, Linux {platform.release()}\n"
+        f"- Python {platform.python_version()}, {packages}\n"
+        f"- SQLite {sqlite3.sqlite_version}, PostgreSQL {postgres[2] if len(postgres) > 2 else '?'}\n"
+    )
+
+
+def peers() -> str:
+    folder = Path("/nowhere")
+    return "\n".join(f"- **{name}**: {peer.title}" for name, peer in ((n, p(folder)) for n, p in PEERS.items()))
+
+
+def write(sections: dict[str, list[Result]], seconds: float, prose: Path, goal: Path) -> None:
+    """The prose is written by hand, in bench/report.md; `{{name}}` in it stands for what was measured."""
+    text = prose.read_text()
+    values = {name: tables(results) for name, results in sections.items()}
+    every = [result for results in sections.values() for result in results]
+    values |= {"machine": machine(), "peers": peers(), "verdicts": verdicts(every), "minutes": f"{seconds / 60:.0f}"}
+    for name, value in values.items():
+        text = text.replace("{{" + name + "}}", value)
+    goal.write_text(text.rstrip() + "\n")
+
+
+__all__ = ["ROOT", "write"]
