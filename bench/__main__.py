@@ -34,9 +34,8 @@ def fan_out(quick: bool) -> Iterator[Result]:
 
 def open_sockets(quick: bool) -> Iterator[Result]:
     clients = 1000 if quick else 5000
-    yield from sockets.keeping(
-        clients, 10 if quick else 50, [] if quick else ["broadcast", "node_ws", "nchan", "floor"]
-    )
+    peers = [] if quick else ["broadcast", "node_ws", "nchan", "floor"]
+    yield from sockets.keeping(clients, 10 if quick else 50, peers)
     yield sockets.handshakes(1000 if quick else 4000, rounds=1 if quick else 3)
     yield sockets.comeback(clients, missed=10, rounds=1 if quick else 3)
     yield sockets.echo(2 if quick else 4, rounds=1 if quick else 3)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.product import Product
-from bench.results import OURS, Result
+from bench.results import Result
 
 NOTICES, USERS, AUDIENCES = 1_000_000, 100_000, 300
 
@@ -46,6 +46,3 @@ def as_audiences_grow(counts: list[int], database: str) -> Result:
             pages, _ = product.sender().call("read_inboxes", f"in {count} audiences", 50)
             result.add(f"{count} audiences", pages[1])
     return result
-
-
-__all__ = ["OURS", "as_audiences_grow", "as_notices_grow", "inbox"]

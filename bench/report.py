@@ -12,9 +12,8 @@ from pathlib import Path
 
 from bench.peers.every import PEERS
 from bench.results import OURS, Result, number
-from tests.machine import ROOT
 
-PACKAGES = (
+PACKAGES = [
     "django",
     "channels",
     "channels-redis",
@@ -25,7 +24,8 @@ PACKAGES = (
     "hiredis",
     "msgspec",
     "daphne",
-)
+]
+HEAD = "| who | median | lowest – highest | ours is |\n| --- | ---: | ---: | ---: |"
 
 
 def tables(results: Iterable[Result]) -> str:
@@ -34,47 +34,32 @@ def tables(results: Iterable[Result]) -> str:
 
 
 def _table(result: Result) -> str:
-    lines = [
-        f"**{result.title}** [{result.unit}]",
-        "",
-        "| who | median | lowest – highest | ours is |",
-        "| --- | ---: | ---: | ---: |",
-    ]
-    for who, figures in result.figures.items():
-        spread = f"{number(min(figures))} – {number(max(figures))}" if len(figures) > 1 else ""
-        ratio = (
-            f"{result.median() / result.median(who):.2f} ×"
-            if OURS in result.figures and who != OURS and result.median(who)
-            else ""
-        )
-        lines.append(f"| {who} | {number(result.median(who))} | {spread} | {ratio} |")
-    lines += ["", *([result.note, ""] if result.note else [])]
-    return "\n".join(lines)
+    rows = [_row(result, who) for who in result.figures]
+    note = [result.note, ""] if result.note else []
+    return "\n".join([f"**{result.title}** [{result.unit}]", "", HEAD, *rows, "", *note])
+
+
+def _row(result: Result, who: str) -> str:
+    figures, median = result.figures[who], result.median(who)
+    spread = f"{number(min(figures))} – {number(max(figures))}" if len(figures) > 1 else ""
+    comparable = OURS in result.figures and who != OURS and median
+    ratio = f"{result.median() / median:.2f} ×" if comparable else ""
+    return f"| {who} | {number(median)} | {spread} | {ratio} |"
 
 
 def verdicts(results: Iterable[Result]) -> str:
     """Every target, and whether it was met."""
     lines = ["| measurement | target | found | met |", "| --- | --- | ---: | --- |"]
     for result in results:
-        lines += [
-            f"| {result.title} | {t.words} | {t.found} | {'yes' if t.met else '**no**'} |" for t in result.targets
-        ]
+        for target in result.targets:
+            met = "yes" if target.met else "**no**"
+            lines.append(f"| {result.title} | {target.words} | {target.found} | {met} |")
     return "\n".join(lines)
 
 
 def machine() -> str:
-    cpu = next(
-        (
-            line.partition(":")[2].strip()
-            for line in Path("/proc/cpuinfo").read_text().splitlines()
-            if "model name" in line
-        ),
-        "?",
-    )
-    memory = (
-        int(next(line.split()[1] for line in Path("/proc/meminfo").read_text().splitlines() if "MemTotal" in line))
-        // 1024**2
-    )
+    cpu = _first_line("/proc/cpuinfo", "model name").partition(":")[2].strip()
+    memory = int(_first_line("/proc/meminfo", "MemTotal").split()[1]) // 1024**2
     packages = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
     postgres = subprocess.run(["psql", "--version"], capture_output=True, text=True, check=False).stdout.split()
     return (
@@ -82,6 +67,10 @@ def machine() -> str:
         f"- Python {platform.python_version()}, {packages}\n"
         f"- SQLite {sqlite3.sqlite_version}, PostgreSQL {postgres[2] if len(postgres) > 2 else '?'}\n"
     )
+
+
+def _first_line(path: str, begin: str) -> str:
+    return next((line for line in Path(path).read_text().splitlines() if line.startswith(begin)), f"{begin}: 0")
 
 
 def peers() -> str:
@@ -98,6 +87,3 @@ def write(sections: dict[str, list[Result]], seconds: float, prose: Path, goal: 
     for name, value in values.items():
         text = text.replace("{{" + name + "}}", value)
     goal.write_text(text.rstrip() + "\n")
-
-
-__all__ = ["ROOT", "write"]
