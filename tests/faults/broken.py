@@ -68,8 +68,9 @@ PROTECTIONS = {
     "seen-before": Protection(
         "what a look at the log and a bell both bring is delivered once",
         (
-            (HUB, "            if entry.position <= self.position:\n                continue\n", ""),
+            (HUB, "[entry for entry in entries if entry.position > self.position]", "list(entries)"),
             (CONNECTION, "if position is not None and position <= self._written:", "if False:"),
+            (CONNECTION, "self._flowing and self._written < run.first and", "self._flowing and"),
         ),
         "redis-cuts-subscriptions",
     ),
@@ -78,8 +79,8 @@ PROTECTIONS = {
         (
             (
                 CONNECTION,
-                "        for entry in entries:\n            if self.closing",
-                "        for entry in []:\n            if self.closing",
+                "        if not self._write_at_once(entries):\n",
+                "        entries = []\n        if not self._write_at_once(entries):\n",
             ),
         ),
         "server-killed-the-only-one",
@@ -230,7 +231,7 @@ PROTECTIONS = {
     "prompt-requests": Protection(
         "a request that is never finished is given up",
         (("notifications/live/http.py", "call_later(REQUEST_SECONDS,", "call_later(1e6,"),),
-        "tests/test_protocol.py -k never_finished",
+        "tests/test_http.py -k never_finished",
     ),
 }
 
