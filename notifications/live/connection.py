@@ -117,6 +117,10 @@ class Connection:
             if not self.closing:
                 self._outbox.put(text, position)
             return
+        if self._direct is not None and self._direct.write(text_frames((text,))):
+            if position is not None:
+                self._written = position
+            return
         event = {"type": "websocket.send", "text": text}
         step = self._send(event)
         try:
