@@ -101,7 +101,7 @@ def entries_after(position: int, limit: int) -> list[Entry]:
 
 
 def newest_entries(limit: int) -> list[Entry]:
-    """The newest entries, oldest first, for a hub that begins. Nobody misses what has ended unchanged: it is left out."""
+    """The newest entries, oldest first, for a hub that begins; without those that ended unchanged."""
     over = Q(position=F("published"), expires_at__lte=timezone.now())
     notices = Notice.objects.filter(position__isnull=False).exclude(over).order_by("-position")
     return _entries(_with_details(notices)[:limit])[::-1]
