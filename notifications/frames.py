@@ -55,7 +55,8 @@ class NoticeBody(Struct, frozen=True):
 class Welcome(Struct, tag="welcome", frozen=True, omit_defaults=True):
     """`cursor`: what the client holds now; what follows comes after it. `stamp`: come back with it, too.
 
-    `unread` is true as of `position`; who comes back with the right stamp has kept count, and is not told it.
+    `unread` is true as of `position`, and 1000 stands for that many or more; who comes back with the right stamp has
+    kept count, and is not told it.
     `heartbeat` is in seconds.
     """
 
@@ -76,8 +77,9 @@ class NoticeFrame(Struct, tag="notice", frozen=True):
 class Inbox(Struct, tag="inbox", frozen=True, omit_defaults=True):
     """Read state changed, in this or another tab: these `read` ids, or all that was `published` ≤ `read_through`.
 
-    `unread` is true as of `position`: a notice published later is not in it. `changes` takes the place of the first
-    part of the stamp. (Not of all of it: of other audiences a page hears by a `reset`.)
+    `unread` is true as of `position`: a notice published later is not in it; 1000 stands for that many or more.
+    `changes` takes the place of the first part of the stamp. (Not of all of it: of other audiences a page hears by a
+    `reset`.)
     """
 
     unread: int

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 
 from django.db import Error as DatabaseError
 from django.db import transaction
-from django.db.models import Exists, IntegerField, OuterRef, Q, QuerySet, Subquery, Value
-from django.db.models.functions import Coalesce
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from notifications import log
 from notifications.audiences import Audience, audiences_of, audiences_of_each, people_in
@@ -19,24 +18,29 @@ from notifications.doorbell import InboxChanged, ring
 from notifications.frames import Inbox, encode
 from notifications.log import Place
 from notifications.models import Notice, NoticeQuerySet, ReadMark, Receipt
+from notifications.walk import Walker, count_unread
+from notifications.walk import newest as newest_ids
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
 logger = logging.getLogger(__name__)
 
+MOST_UNREAD = 1000  # counting stops here: then it means "as many, or more"
+
 
 @dataclass(frozen=True, slots=True)
 class Standing:
     """How one inbox stands: what a page is rendered with, and a socket welcomed with.
 
-    `unread` is true as of `place`; None if nobody asked. `changes` counts what this person has changed of their read
-    state.
+    `unread` is true as of `place`, and at most `MOST_UNREAD`; None if nobody asked. `changes` counts what this person
+    has changed of their read state; everything up to `read_through` is read.
     """
 
     place: Place
     audiences: frozenset[str]
     changes: int
+    read_through: int = 0
     unread: int | None = None
 
     @property
@@ -56,20 +60,43 @@ def standing_of(user: User) -> Standing:
 
 def standings_of(users: Collection[User]) -> dict[int, Standing]:
     """How the inboxes of all these people stand now, by their ids, but for `unread`: four queries."""
-    changes = dict(ReadMark.objects.filter(user__in=users).values_list("user", "changes"))
+    marks = {mark.user_id: mark for mark in ReadMark.objects.filter(user__in=users)}
     place = log.head()
     audiences = audiences_of_each(users)
-    return {user.pk: Standing(place, audiences[user.pk], changes.get(user.pk, 0)) for user in users}
+
+    def standing(user: User) -> Standing:
+        mark = marks.get(user.pk) or ReadMark()
+        return Standing(place, audiences[user.pk], mark.changes, mark.through)
+
+    return {user.pk: standing(user) for user in users}
 
 
 def with_unread(user: User, standing: Standing) -> Standing:
-    unread = _visible(user, standing.audiences).filter(Q(is_read=False), published__lte=standing.place.position)
-    return replace(standing, unread=unread.count())
+    """The same with the unread notices counted, up to `MOST_UNREAD`: nobody can count a million in milliseconds."""
+    walker = Walker(user.pk, standing.audiences, user.date_joined)
+    return replace(
+        standing, unread=count_unread(walker, standing.read_through, standing.place.position, most=MOST_UNREAD)
+    )
+
+
+def newest(user: User, standing: Standing, limit: int, before: int | None = None) -> list[Notice]:
+    """The newest of what `visible_to` holds at the place of ``standing``, each with its sender.
+
+    With ``before`` only what was published below it.
+    """
+    through = standing.place.position if before is None else min(standing.place.position, before - 1)
+    ids = newest_ids(Walker(user.pk, standing.audiences, user.date_joined), through, limit)
+    notices = Notice.objects.filter(pk__in=ids).select_related("sender")
+    return list(_with_read_state(notices, user, standing.read_through))
 
 
 def visible_to(user: User) -> NoticeQuerySet:
-    """The live notices for ``user``, newest first, each with `is_read`. The badge and the list both begin here."""
-    return _visible(user, audiences_of(user))
+    """The live notices for ``user``, newest first, each with `is_read`: what badge and list are made of.
+
+    To be narrowed down to some notices. All of them are a walk through the whole log; see `newest` and `with_unread`.
+    """
+    through = ReadMark.objects.filter(user=user).values_list("through", flat=True).first() or 0
+    return _with_read_state(log.visible(audiences_of(user), user.date_joined).live(), user, through)
 
 
 def mark_read(user: User, ids: Iterable[int]) -> list[int]:
@@ -120,15 +147,10 @@ def nothing_read(user: User, changes: int) -> Inbox:
     return _frame(replace(standing_of(user), changes=changes), read=[])
 
 
-def _visible(user: User, audiences: frozenset[str]) -> NoticeQuerySet:
+def _with_read_state(notices: NoticeQuerySet, user: User, through: int) -> NoticeQuerySet:
     receipt = Receipt.objects.filter(user=user, notice=OuterRef("pk"))
-    through = Subquery(ReadMark.objects.filter(user=user).values("through")[:1])
-    return (
-        log.visible(audiences, user.date_joined)
-        .live()
-        .annotate(is_read=Exists(receipt) | Q(published__lte=Coalesce(through, Value(0), output_field=IntegerField())))
-        .order_by("-published")
-    )
+    is_read = Q(published__lte=through) | Exists(receipt)
+    return notices.annotate(is_read=is_read).order_by("-published")
 
 
 def _next_change(user: User) -> ReadMark:

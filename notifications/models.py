@@ -75,13 +75,13 @@ class Source(models.TextChoices):
 
 
 class NoticeQuerySet(models.QuerySet["Notice"]):
-    def waiting(self) -> NoticeQuerySet:
+    def waiting(self, now: datetime | None = None) -> NoticeQuerySet:
         """To be (re)published at once or later. One that ended before it was ever shown waits no more."""
-        never_shown_and_over = Q(published=None) & (Q(recalled_at__isnull=False) | Q(expires_at__lte=timezone.now()))
-        return self.filter(position=None).exclude(never_shown_and_over)
+        ended = Q(recalled_at__isnull=False) | Q(expires_at__lte=now or timezone.now())
+        return self.filter(position=None).exclude(Q(published=None) & ended)
 
-    def due(self) -> NoticeQuerySet:
-        return self.waiting().filter(Q(publish_at=None) | Q(publish_at__lte=timezone.now()))
+    def due(self, now: datetime | None = None) -> NoticeQuerySet:
+        return self.waiting(now).filter(Q(publish_at=None) | Q(publish_at__lte=now or timezone.now()))
 
     def live(self) -> NoticeQuerySet:
         """Published, not recalled, not expired."""
@@ -130,7 +130,10 @@ class Notice(models.Model):
         ordering = ["-id"]
         default_permissions = ("view",)
         permissions = [("send_notice", _("Can send notices")), ("recall_notice", _("Can recall notices"))]
-        indexes = [models.Index(fields=["publish_at"], condition=Q(position=None), name="notice_waiting")]
+        indexes = [
+            models.Index(fields=["publish_at"], condition=Q(position=None), name="notice_waiting"),
+            models.Index(fields=["published_at"], name="notice_published_at"),
+        ]
 
     def __str__(self) -> str:
         return self.title
@@ -164,16 +167,21 @@ class Notice(models.Model):
 
 
 class Posting(models.Model):
-    """One notice put up for one audience."""
+    """One notice put up for one audience.
+
+    `published` is the notice's, once it has one and until its recall has a place in the log: what an audience was
+    sent stands together in one index, newest last, and what was recalled is not in anybody's way there.
+    """
 
     notice = models.ForeignKey(Notice, models.CASCADE, related_name="postings")
     audience = models.CharField(_("audience"), max_length=120)
+    published = models.BigIntegerField(null=True, blank=True, editable=False)
 
     class Meta:
         verbose_name = _("posting")
         verbose_name_plural = _("postings")
         constraints = [models.UniqueConstraint(fields=["notice", "audience"], name="one_posting_each")]
-        indexes = [models.Index(fields=["audience", "-notice"], name="newest_for_audience")]
+        indexes = [models.Index(fields=["audience", "published"], name="posting_by_audience")]
 
     def __str__(self) -> str:
         return self.audience

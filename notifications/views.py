@@ -41,15 +41,14 @@ def inbox(request: SignedInRequest) -> HttpResponse:
     """
     standing = inboxes.standing_of(request.user)
     before = _whole(request.GET.get("before"))
-    visible = inboxes.visible_to(request.user).select_related("sender")
-    page = visible if before is None else visible.filter(published__lt=before)
-    notices = list(page[: PAGE_SIZE + 1])
+    notices = inboxes.newest(request.user, standing, PAGE_SIZE + 1, before)
     older = notices[PAGE_SIZE - 1].published if len(notices) > PAGE_SIZE else None
     context = {
         "notices": notices[:PAGE_SIZE],
         "cursor": str(standing.place),
         "stamp": standing.stamp,
         "unread": standing.unread,
+        "unread_shown": _shown(standing.unread),
         "older": older,
         "newest_first_page": before is None,
     }
@@ -158,6 +157,11 @@ def _whole(text: str | None) -> int | None:
     if not text or not text.isascii() or not text.isdecimal() or len(text) > 18:
         return None
     return int(text)
+
+
+def _shown(unread: int | None) -> str:
+    """The count as a person reads it; badge.js says the same."""
+    return f"{inboxes.MOST_UNREAD - 1}+" if unread == inboxes.MOST_UNREAD else str(unread)
 
 
 def _done(request: HttpRequest) -> HttpResponse:

@@ -15,7 +15,7 @@ STOREYS = [
     {"config.redis", "config.logs", "config.errors", "config.probes", "config.static", "config.settings"},
     {"notifications.models"},
     {"notifications.audiences", "notifications.frames", "notifications.times"},
-    {"notifications.entries"},
+    {"notifications.entries", "notifications.walk"},
     {"notifications.doorbell"},
     {"notifications.log"},
     {"notifications.sending", "notifications.inbox", "notifications.access_bells"},

@@ -9,8 +9,10 @@ import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from importlib import import_module
 
 import pytest
+from django.apps import apps
 from django.db import connection, transaction
 from django.utils import timezone
 from hypothesis import example, given
@@ -19,7 +21,7 @@ from hypothesis import strategies as st
 from notifications import log
 from notifications.audiences import audiences_of
 from notifications.log import Place, entries_after, entries_for, head, next_due, publish_pending
-from notifications.models import Log, Notice
+from notifications.models import Log, Notice, Posting
 from notifications.sending import Draft, recall_notice, send_notices
 from tests.people import group, person, publish, send
 
@@ -188,6 +190,62 @@ def test_eight_who_send_at_once_get_places_without_a_gap_and_readers_miss_nothin
         titles = [title for e in seen if (title := json.loads(e.text)["notice"]["title"])[0] == str(sender)]
         assert titles == [f"{sender}.{n}" for n in range(each)]
     assert "not published yet" not in caplog.text  # nobody was in anybody's way
+
+
+@pytest.mark.parametrize("kinds", ["nrn", "rnr", "nnrrnn", "n-n", "r-n-r", "k-nk", "nkkr"])
+def test_whatever_meets_in_one_batch_each_gets_its_own_place(bells, kinds):
+    """New ones, recalled ones, ids that were never used, superseded ones: written in runs, as if one by one."""
+    notices = {n: publish(f"Notice {n}") for n, kind in enumerate(kinds) if kind == "r"}
+    Notice.objects.all().delete()
+    head_before = head().position
+    for n, kind in enumerate(kinds):
+        if kind == "r":
+            notices[n].pk = None
+            notices[n].save()  # with its old place, and a new id
+            notices[n].postings.create(audience="everyone", published=notices[n].published)
+            assert recall_notice(notices[n])
+        elif kind in "nk":
+            notices[n] = send(f"Notice {n}", key="disk" if kind == "k" else "")
+        else:
+            send().delete()
+    last = kinds.rfind("k")
+
+    publish_pending()
+
+    position = head_before
+    for n, notice in sorted(notices.items()):
+        before = notice.published
+        notice.refresh_from_db()
+        if kinds[n] == "k" and n != last:
+            assert (notice.status, notice.published, notice.position) == ("recalled", None, None)
+            continue
+        position += 1
+        assert notice.position == position
+        assert notice.published == (before if kinds[n] == "r" else position)
+        assert [p.published for p in notice.postings.all()] == [None if kinds[n] == "r" else position]
+    assert head().position == position == bells[-1].head
+    assert [e.text for e in bells[-1].entries] == [e.text for e in entries_after(head_before, 100)]
+
+
+def test_a_posting_stands_in_its_audiences_part_of_the_log_until_the_recall_has_its_place():
+    notice = publish(audiences=["everyone", "staff"])
+    assert [posting.published for posting in notice.postings.all()] == [1, 1]
+
+    recall_notice(notice)
+    publish_pending()
+
+    assert [posting.published for posting in notice.postings.order_by("id")] == [None, None]
+
+
+def test_postings_from_before_they_carried_a_place_are_given_theirs():
+    live, recalled, waiting = publish(), publish(), send(publish_at=timezone.now() + HOUR)
+    recall_notice(recalled)
+    publish_pending()
+    Posting.objects.update(published=None)
+
+    import_module("notifications.migrations.0002_posting_published").fill(apps, None)
+
+    assert [each.postings.get().published for each in (live, recalled, waiting)] == [live.published, None, None]
 
 
 # Not yet, and not any more --------------------------------------------------------------------------------

@@ -41,9 +41,10 @@ def expect_reconnecting(page: Page) -> None:
 def expect_unread(page: Page, count: int) -> None:
     """On the badge, and in the tab's title."""
     expect(page.locator("#unread")).to_have_attribute("data-count", str(count))
+    shown = "999+" if count == 1000 else count
     if count:
-        expect(page.locator("#unread")).to_have_text(f"{count} unread")
-        expect(page).to_have_title(f"({count}) Notices")
+        expect(page.locator("#unread")).to_have_text(f"{shown} unread")
+        expect(page).to_have_title(f"({shown}) Notices")
     else:
         expect(page.locator("#unread")).to_be_hidden()
         expect(page).to_have_title("Notices")

@@ -69,6 +69,16 @@ def test_what_ended_before_the_server_counted_is_out_of_its_count_already(run):
     assert count(run, "tally.left(9, 11)") == 2
 
 
+def test_as_many_or_more_stays_so_until_the_server_counts_anew(run):
+    at_the_bound = "tally.rebase(1000, 10); tally.arrived(11); tally.left(9)"
+
+    assert count(run, at_the_bound) == 1000
+    assert count(run, f"{at_the_bound}; tally.rebase(999, 11)") == 999
+    assert count(run, f"{at_the_bound}; tally.readThrough(10)") == 1, "all that it counted, however many"
+    assert count(run, "tally.rebase(999, 10); tally.arrived(11); tally.arrived(12); tally.left(9)") == 1000
+    assert count(run, "tally.rebase(999, 10); tally.left(9)") == 998
+
+
 def test_the_count_never_falls_below_nothing(run):
     assert count(run, "for (let n = 1; n < 9; n++) tally.left(n)") == 0
 

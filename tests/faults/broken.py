@@ -34,7 +34,7 @@ PROTECTIONS = {
     "position-lock": Protection(
         "the log's row is locked until positions are committed (and the database refuses a position twice)",
         (
-            (LOG, "Log.objects.select_for_update().filter(pk=1).first()", "Log.objects.filter(pk=1).first()"),
+            (LOG, "Log.objects.select_for_update().filter(pk=1)\n\n", "Log.objects.filter(pk=1)\n\n"),
             (MIGRATION, "editable=False, null=True, unique=True", "editable=False, null=True"),
         ),
         "late-commits",

@@ -13,10 +13,12 @@ export class Badge {
     this.#title = element.dataset.title
   }
 
-  show(count) {
+  /** Of `count`, or of as many and perhaps more: "999+". */
+  show(count, isMore) {
+    const shown = isMore ? `${count - 1}+` : `${count}`
     this.#element.dataset.count = count
-    this.#element.textContent = phraseFor("unread", count)
+    this.#element.textContent = phraseFor("unread", count, shown)
     this.#element.hidden = this.#readAll.hidden = count === 0
-    document.title = count > 0 ? `(${count}) ${this.#title}` : this.#title
+    document.title = count > 0 ? `(${shown}) ${this.#title}` : this.#title
   }
 }

@@ -10,7 +10,7 @@ export function phrase(name) {
 }
 
 /** The phrase for `n` things: `data-<name>-one`, `-few`, …, and `-other` where the language needs no more. */
-export function phraseFor(name, n) {
+export function phraseFor(name, n, shown = n.toLocaleString(language)) {
   const words = phrase(name + capital(plural.select(n))) ?? phrase(name + "Other")
-  return words.replace("{n}", n.toLocaleString(language))
+  return words.replace("{n}", shown)
 }

@@ -1,5 +1,7 @@
 /** How many notices are unread? */
 
+const MOST_UNREAD = 1000 // the server stops counting here: then it means as many, or more
+
 /**
  * The server's count, true as of a position in the log, and what has happened since. A notice that arrives before
  * the count that leaves it out is still counted, and never twice: `published` tells on which side of it it lies.
@@ -15,7 +17,12 @@ export class Tally {
   }
 
   get count() {
-    return this.#unread + this.#later.size
+    return Math.min(this.#unread + this.#later.size, MOST_UNREAD)
+  }
+
+  /** Whether there may be more than `count`. */
+  get isMore() {
+    return this.count === MOST_UNREAD
   }
 
   /** The server has counted anew; not if it counted before it did the last time, and two answers have crossed. */
@@ -33,7 +40,8 @@ export class Tally {
   /** An unread notice was read, or has ended. What ended at a position up to the count is out of it already. */
   left(published, position = Infinity) {
     const counted = !this.#later.delete(published) && published <= this.#position && position > this.#position
-    if (counted) this.#unread = Math.max(0, this.#unread - 1)
+    // One less than "as many, or more" may be as many still: only the server can tell.
+    if (counted && this.#unread < MOST_UNREAD) this.#unread = Math.max(0, this.#unread - 1)
   }
 
   /** A notice that the page does not show has ended. Whether an older one was unread, only the server knows. */

@@ -45,7 +45,7 @@ export class Unread {
   }
 
   #tell() {
-    this.#badge.show(this.#tally.count)
+    this.#badge.show(this.#tally.count, this.#tally.isMore)
   }
 }
 
