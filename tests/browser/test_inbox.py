@@ -340,6 +340,19 @@ def test_what_somebody_reads_further_down_stays_where_it_is(open_inbox, ada, bac
     expect(row(page, "Above")).to_be_focused()
 
 
+def test_a_thousand_unread_notices_are_999_and_more(open_inbox, ada, backstage):
+    backstage.send_many("Notice", 1001, ada.audience)
+    page = open_inbox(ada)
+    expect_unread(page, 1000)
+
+    mark_read(page, "Notice 1000")
+    expect_read(page, "Notice 1000")
+    expect_unread(page, 1000)
+    mark_read(page, "Notice 999")
+
+    expect_unread(page, 999)
+
+
 # Older notices ----------------------------------------------------------------------------------------------
 
 
