@@ -5,6 +5,7 @@ Reads a line of JSON from stdin, [function, arguments]; answers with the result 
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import sys
@@ -25,12 +26,14 @@ from django.db import connection  # noqa: E402
 from django.test.utils import CaptureQueriesContext  # noqa: E402
 from django.utils import timezone  # noqa: E402
 
-from bench.filling import fill  # noqa: E402, F401
+from bench.filling import MEMBERS_OF_MANY, fill  # noqa: E402, F401
 from bench.marks import mark  # noqa: E402
+from bench.results import percentile  # noqa: E402
 from notifications import inbox, log  # noqa: E402
 from notifications.sending import Draft, send_notice, send_notices  # noqa: E402
 
 BATCH = 5000
+PAGE_SIZE = 50  # of the inbox
 
 
 def people(count: int) -> list[str]:
@@ -97,6 +100,22 @@ def queries_of_one(times: int = 20) -> tuple[int, float]:
     with CaptureQueriesContext(connection) as queries:
         send(1)
     return len(queries), sorted(took)[times // 2] * 1000
+
+
+def read_inboxes(groups: int, times: int) -> list[list[float]]:
+    """What the inbox page asks, and the unread count, for people in so many groups; p50 and p95 of each, in ms."""
+    ids = MEMBERS_OF_MANY.get(groups) or range(7, User.objects.count(), max(1, User.objects.count() // times))
+    people = list(User.objects.filter(pk__in=ids))
+    found: list[list[float]] = [[], []]
+    for user in itertools.islice(itertools.cycle(people), times):
+        started = time.perf_counter()
+        standing = inbox.standings_of([user])[user.pk]
+        inbox.newest(user, standing, PAGE_SIZE + 1)
+        paged = time.perf_counter()
+        inbox.with_unread(user, standing)
+        found[0].append((paged - started) * 1000)
+        found[1].append((time.perf_counter() - paged) * 1000)
+    return [[percentile(took, 0.5), percentile(took, 0.95)] for took in found]
 
 
 def head() -> int:

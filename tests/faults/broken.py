@@ -140,12 +140,8 @@ PROTECTIONS = {
     "all-or-none-sending": Protection(
         "notices and postings are stored in one transaction",
         (
-            (
-                "notifications/sending.py",
-                "    with transaction.atomic():\n        notices",
-                "    with nullcontext():\n        notices",
-            ),
-            ("notifications/sending.py", "import logging\n", "import logging\nfrom contextlib import nullcontext\n"),
+            (LOG, "    with transaction.atomic():\n        notices", "    with nullcontext():\n        notices"),
+            (LOG, "import functools\n", "import functools\nfrom contextlib import nullcontext\n"),
         ),
         "tests/test_sending.py -k half",
     ),
