@@ -57,7 +57,7 @@ CONTENT_SECURITY_POLICY = {
 # The application ------------------------------------------------------------------------------------------
 
 INSTALLED_APPS = [
-    "notifications.apps.NotificationsConfig",  # first, so that `runserver` is ours
+    "notifications.apps.NotificationsConfig",  # first: its `runserver` is Daphne's, which speaks WebSocket
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",

@@ -15,7 +15,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from notifications.audiences import Audience, check_exists
-from notifications.log import publish_pending
+from notifications.log import Published, publish_pending, publish_with
 from notifications.models import Level, Notice, Posting, Source
 
 if TYPE_CHECKING:
@@ -112,27 +112,36 @@ def send_notices(drafts: Iterable[Draft], *, sender: User | None = None, source:
     if source in AT_A_SCREEN:
         _check_permission(sender, "notifications.send_notice", "send notices")
     drafts = check_drafts(drafts)
-    with transaction.atomic():
-        notices = Notice.objects.bulk_create(
-            Notice(
-                title=draft.title,
-                body=draft.body,
-                level=draft.level,
-                url=draft.url,
-                key=draft.key,
-                publish_at=draft.publish_at,
-                expires_at=draft.expires_at,
-                sender=sender,
-                source=source,
-            )
-            for draft in drafts
+    if transaction.get_connection().in_atomic_block:  # the caller's, which may go on for long, or be rolled back
+        with transaction.atomic():
+            notices = _store(drafts, sender, source)
+            transaction.on_commit(lambda: _publish(notices))
+        return notices
+    notices, published = publish_with(lambda: _store(drafts, sender, source))
+    _publish(notices, published)
+    return notices
+
+
+def _store(drafts: list[Draft], sender: User | None, source: str) -> list[Notice]:
+    notices = Notice.objects.bulk_create(
+        Notice(
+            title=draft.title,
+            body=draft.body,
+            level=draft.level,
+            url=draft.url,
+            key=draft.key,
+            publish_at=draft.publish_at,
+            expires_at=draft.expires_at,
+            sender=sender,
+            source=source,
         )
-        Posting.objects.bulk_create(
-            Posting(notice=notice, audience=str(audience))
-            for notice, draft in zip(notices, drafts, strict=True)
-            for audience in draft.audiences
-        )
-        _publish_on_commit(notices)
+        for draft in drafts
+    )
+    Posting.objects.bulk_create(
+        Posting(notice=notice, audience=str(audience))
+        for notice, draft in zip(notices, drafts, strict=True)
+        for audience in draft.audiences
+    )
     return notices
 
 
@@ -162,23 +171,21 @@ def recall_notice(notice: Notice, *, by: User | None = None) -> bool:
             recalled_at=timezone.now(), position=None
         )
         if recalled:
-            _publish_on_commit([notice])
+            transaction.on_commit(lambda: _publish([notice]))
     notice.refresh_from_db()
     return bool(recalled)
 
 
-def _publish_on_commit(notices: Iterable[Notice]) -> None:
-    def publish() -> None:
-        try:
-            published = publish_pending()
-        except DatabaseError as error:
-            # The rows are committed: a server's next look at the log publishes them.
-            logger.error("Stored, but not published yet: %s", error)
-            return
-        for notice in notices:
-            notice.heard_by = published.heard_by
-
-    transaction.on_commit(publish)
+def _publish(notices: Iterable[Notice], published: Published | None = None) -> None:
+    """Publish what is not ``published`` yet, and note who heard of it."""
+    try:
+        published = published or publish_pending()
+    except DatabaseError as error:
+        # The rows are committed: a server's next look at the log publishes them.
+        logger.error("Stored, but not published yet: %s", error)
+        return
+    for notice in notices:
+        notice.heard_by = published.heard_by
 
 
 def _check_permission(person: User | None, permission: str, verb: str) -> None:

@@ -30,6 +30,8 @@ async def eventually(condition: Callable[[], Any], seconds: float = 20) -> Any:
 class Wire:
     """A server's end of a socket: notes what it is sent, and blocks while the page reads nothing."""
 
+    is_direct = True  # False: a server of another kind, that has an ASGI `send` and nothing else
+
     def __init__(self) -> None:
         self.events: list[dict[str, Any]] = []
         self.aborted = False
@@ -40,6 +42,13 @@ class Wire:
         await self._takes.wait()
         self.events.append(event)
 
+    def write(self, frames: bytes) -> bool:
+        """What our own server has beside `send`."""
+        if not self._takes.is_set():
+            return False
+        self.events += [{"type": "websocket.send", "text": text} for text in texts_in(frames)]
+        return True
+
     def block(self) -> None:
         self._takes.clear()
 
@@ -48,6 +57,10 @@ class Wire:
 
     def abort(self) -> None:
         self.aborted = True
+
+    @property
+    def direct(self) -> Any:
+        return self if self.is_direct else None
 
     @property
     def frames(self) -> list[dict[str, Any]]:
@@ -65,6 +78,19 @@ class Wire:
     @property
     def closed_with(self) -> int | None:
         return next((event["code"] for event in self.events if event["type"] == "websocket.close"), None)
+
+
+def texts_in(frames: bytes) -> list[str]:
+    """The texts of whole, unmasked frames."""
+    texts = []
+    while frames:
+        size, head = frames[1], 2
+        if size > 125:
+            head = 4 if size == 126 else 10
+            size = int.from_bytes(frames[2:head], "big")
+        texts.append(frames[head : head + size].decode())
+        frames = frames[head + size :]
+    return texts
 
 
 def reader(user_id: int = 1, audiences: Iterable[str] = ("everyone",), session_ends: float | None = None) -> Reader:
@@ -104,6 +130,6 @@ def bell(*entries: Entry | int, epoch: str = "") -> LogGrew:
 async def connect(hub: Hub, wire: Wire | None = None, after: int | None = None, **who: Any) -> tuple[Connection, Wire]:
     """Join ``hub`` as a page that holds everything up to ``after`` (the hub's own place by default)."""
     wire = wire or Wire()
-    connection = Connection(reader(**who), hub, wire.send, wire.abort)
+    connection = Connection(reader(**who), hub, wire.send, wire.direct)
     await connection.begin('{"type":"welcome"}', hub.position if after is None else after, complete=True)
     return connection, wire

@@ -18,6 +18,12 @@ from notifications.live.outbox import MAX_BYTES, MAX_FRAMES
 from tests.sockets import Wire, bell, connect, entry, eventually, reader
 
 
+@pytest.fixture(autouse=True, params=[True, False], ids=["direct", "by send"])
+def kind_of_server(request, monkeypatch):
+    """Our own server writes frames at once; others have an ASGI `send`, and a page must not see the difference."""
+    monkeypatch.setattr(Wire, "is_direct", request.param)
+
+
 @pytest.fixture
 async def hub():
     """A hub that follows nothing by itself: it hears what the test rings, and keeps it in its ring."""
@@ -87,7 +93,7 @@ async def test_notices_that_arrive_while_the_page_is_welcomed_come_after_the_rep
 async def test_a_page_whose_cursor_means_nothing_is_asked_to_start_afresh(hub):
     hub.hear(bell(1, 2))
     wire = Wire()
-    connection = Connection(reader(), hub, wire.send, wire.abort)
+    connection = Connection(reader(), hub, wire.send, wire.direct)
 
     await connection.begin('{"type":"welcome"}', hub.position, complete=False)
     hub.hear(bell(3))
@@ -162,6 +168,8 @@ async def test_a_write_that_was_begun_at_once_is_finished_by_a_task_after_many_w
     steps = []
 
     class Hesitant(Wire):
+        is_direct = False
+
         async def send(self, event):
             steps.append("begun")
             for _ in range(3):
@@ -254,7 +262,8 @@ async def test_a_page_that_lost_a_read_state_is_asked_to_start_afresh(hub):
     assert wire.types == ["welcome", "notice", "reset"]
 
 
-async def test_an_outbox_that_collapses_during_its_repair_is_repaired_again(hub):
+async def test_an_outbox_that_collapses_during_its_repair_is_repaired_again(hub, monkeypatch):
+    monkeypatch.setattr(connections, "PIECE_BYTES", 0)  # one after the other
     connection, wire = await connect(hub)
     wire.block()
     for position in range(1, MAX_FRAMES + 10):
@@ -302,6 +311,7 @@ async def test_a_repair_that_cannot_read_the_log_sends_the_page_away_to_come_bac
 
 async def test_a_page_that_reads_nothing_for_30_seconds_is_closed_4008_and_cut(hub, monkeypatch):
     monkeypatch.setattr(connections, "CLOSE_SECONDS", 0.05)
+    monkeypatch.setattr(Wire, "is_direct", True)  # another server cuts it when it likes
     connection, wire = await connect(hub)
     wire.block()
     hub.hear(bell(1))
@@ -349,6 +359,7 @@ async def test_a_page_that_reads_slowly_but_reads_is_not_closed(hub):
 
 async def test_a_page_that_blocks_from_the_first_frame_on_is_closed_too(hub, monkeypatch):
     monkeypatch.setattr(connections, "CLOSE_SECONDS", 0.05)
+    monkeypatch.setattr(Wire, "is_direct", True)
     wire = Wire()
     wire.block()
     joining = asyncio.create_task(connect(hub, wire))
@@ -526,6 +537,9 @@ async def test_a_handshake_that_is_cancelled_leaves_no_task_behind(hub):
 @pytest.mark.parametrize("gone", [OSError("broken pipe"), RuntimeError("already closed"), ConnectionResetError()])
 async def test_a_socket_that_is_gone_is_no_news_and_harms_nobody_else(hub, gone, caplog):
     class Gone(Wire):
+        def write(self, frames):
+            return False
+
         async def send(self, event):
             if self.events:
                 raise gone

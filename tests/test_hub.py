@@ -328,7 +328,26 @@ async def test_a_scheduled_notice_appears_when_it_is_due_not_at_the_next_look(fo
 
 
 @in_real_life
-async def test_a_replay_that_the_ring_does_not_reach_comes_from_the_log(follow):
+async def test_a_hub_that_begins_replays_what_pages_missed_meanwhile_without_asking_the_log(follow, monkeypatch):
+    shown = await in_database(send, "Shown by the process that died")
+    await in_database(send, "Missed")
+    await in_database(send, "Over by now", expires_at=timezone.now() + timedelta(seconds=0.3))
+    await in_database(send, "Missed too")
+    await in_database(recall_notice, shown)
+    await asyncio.sleep(0.3)
+    hub = await follow()
+    monkeypatch.setattr(log, "entries_for", None)
+
+    _, wire = await connect(hub, after=1)
+    await in_database(send, "With the hub")
+    await eventually(lambda: hub.position == 6)
+
+    assert wire.positions == [2, 4, 5, 6]
+
+
+@in_real_life
+async def test_a_replay_that_the_ring_does_not_reach_comes_from_the_log(follow, monkeypatch):
+    monkeypatch.setattr(hubs, "RING_ENTRIES", 2)
     for n in range(3):
         await in_database(send, f"Before the hub {n}")
     hub = await follow()

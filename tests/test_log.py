@@ -499,6 +499,45 @@ def test_a_recall_that_comes_while_its_notice_is_being_published_is_not_lost():
     assert (notice.status, notice.published, notice.position) == ("recalled", 1, 2)
 
 
+@on_commit
+def test_a_sender_does_not_wait_for_somebody_who_publishes(bells):
+    """On PostgreSQL it stores its notice, and then waits for its turn; in SQLite there is one writer at a time."""
+    Notice.objects.all().delete()
+    locked, may_go_on = threading.Event(), threading.Event()
+
+    def hold_the_log():
+        try:
+            with transaction.atomic():
+                Log.objects.select_for_update().get(pk=1)
+                locked.set()
+                assert may_go_on.wait(10)
+        finally:
+            connection.close()
+
+    def send_meanwhile():
+        try:
+            return send()
+        finally:
+            connection.close()
+
+    log.head()  # there is one
+    with ThreadPoolExecutor(2) as threads:
+        holding = threads.submit(hold_the_log)
+        assert locked.wait(10)
+        sending = threads.submit(send_meanwhile)
+        if connection.vendor == "postgresql":
+            deadline = time.monotonic() + 10
+            while not Notice.objects.exists():
+                assert time.monotonic() < deadline, "it was not stored while the log was locked"
+                time.sleep(0.01)
+        may_go_on.set()
+        holding.result(20)
+        sending.result(20)
+
+    assert Notice.objects.get().position == 1
+    assert [bell.head for bell in bells] == [1]
+
+
 # Reading the log ------------------------------------------------------------------------------------------
 
 

@@ -342,7 +342,8 @@ def test_a_notice_whose_publishing_fails_stays_and_is_published_by_the_next_look
 
     with monkeypatch.context() as broken:
         broken.setattr(sending, "publish_pending", lose_the_database)
-        notice = send()
+        with transaction.atomic():
+            notice = send()
     assert Notice.objects.get().position is None
     assert notice.heard_by is None
     assert "Stored, but not published yet: the server closed the connection" in caplog.text

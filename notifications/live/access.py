@@ -48,13 +48,10 @@ class SameOrigin:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = _headers(scope)
-        host, origin = headers.get("host", ""), headers.get("origin")
-        if not _is_ours(host) or (origin is not None and not _may_come_from(origin, host, scope)):
-            logger.warning("Refused a handshake: origin %r, host %r (see WS_ALLOWED_ORIGINS)", origin, host)
+        if _is_welcome(scope):  # a call of its own, so that no socket keeps its headers for as long as it is open
+            await self._app(scope, receive, send)
+        else:
             await refuse_handshake(scope, send, 403, "This origin may not open a WebSocket here.")
-            return
-        await self._app(scope, receive, send)
 
 
 async def refuse_handshake(scope: Scope, send: Send, status: int, sentence: str) -> None:
@@ -68,8 +65,16 @@ async def refuse_handshake(scope: Scope, send: Send, status: int, sentence: str)
     await send({"type": "websocket.http.response.body", "body": body})
 
 
-def _headers(scope: Scope) -> dict[str, str]:
-    return {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+def _is_welcome(scope: Scope) -> bool:
+    host, origin = _header(scope, b"host") or "", _header(scope, b"origin")
+    if _is_ours(host) and (origin is None or _may_come_from(origin, host, scope.get("scheme", ""))):
+        return True
+    logger.warning("Refused a handshake: origin %r, host %r (see WS_ALLOWED_ORIGINS)", origin, host)
+    return False
+
+
+def _header(scope: Scope, name: bytes) -> str | None:
+    return next((value.decode("latin-1") for each, value in scope["headers"] if each == name), None)
 
 
 def _is_ours(host: str) -> bool:
@@ -80,7 +85,7 @@ def _is_ours(host: str) -> bool:
     return bool(domain) and validate_host(domain, allowed)
 
 
-def _may_come_from(origin: str, host: str, scope: Scope) -> bool:
+def _may_come_from(origin: str, host: str, scheme: str) -> bool:
     """Whether ``origin`` is the page's own (same scheme, host and port), or one of WS_ALLOWED_ORIGINS."""
     if origin in settings.WS_ALLOWED_ORIGINS:
         return True
@@ -94,8 +99,7 @@ def _may_come_from(origin: str, host: str, scope: Scope) -> bool:
     except ValueError:  # http://[::1, or a port that is no number
         return False
     # Daphne does not say the scheme; behind it, host and port decide.
-    scheme = {"ws": "http", "wss": "https"}.get(scope.get("scheme", ""), page.scheme)
-    return same_place and scheme == page.scheme
+    return same_place and {"ws": "http", "wss": "https"}.get(scheme, page.scheme) == page.scheme
 
 
 # Session --------------------------------------------------------------------------------------------------
@@ -135,7 +139,7 @@ WITHDRAWN = Refusal(CloseCode.ACCESS_WITHDRAWN, "this account may not receive no
 
 def session_key_of(scope: Scope) -> str:
     """The session's key in the cookies, or nothing."""
-    return parse_cookie(_headers(scope).get("cookie", "")).get(settings.SESSION_COOKIE_NAME, "")
+    return parse_cookie(_header(scope, b"cookie") or "").get(settings.SESSION_COOKIE_NAME, "")
 
 
 @dataclass(frozen=True, slots=True)

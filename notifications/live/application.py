@@ -30,7 +30,8 @@ class LiveApplication:
         if hub.draining and scope["type"] == "websocket":
             await refuse_handshake(scope, send, 503, "The server is restarting; come back in a moment.")
             return
-        await self._app({**scope, "hub": hub}, receive, send)
+        scope["hub"] = hub  # each connection has a scope of its own
+        await self._app(scope, receive, send)
 
     def _hub(self) -> Hub:
         loop = asyncio.get_running_loop()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
@@ -13,29 +15,48 @@ from django.db import Error as DatabaseError
 
 from notifications.frames import Bye, CloseCode, Heartbeat, Reset, ServerFrame, encode
 from notifications.live.outbox import Outbox
+from notifications.live.wire import text_frames
 
 if TYPE_CHECKING:
+    from notifications.entries import Entry
     from notifications.live.access import Reader
     from notifications.live.hub import Hub
+    from notifications.live.websocket import NoticeProtocol
 
 logger = logging.getLogger(__name__)
 
 STUCK_SECONDS = 30  # a socket that takes nothing for so long is closed
+PIECE_BYTES = 65_536  # written at once; so much a transport holds before it asks for a pause
 CLOSE_SECONDS = 5  # for the last frames, then the transport is cut
 
 Send = Callable[[dict[str, Any]], Coroutine[Any, Any, None]]
 
 
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Entries that follow one another and are for the same people, and their frames as one piece."""
+
+    entries: Sequence[Entry]
+    frames: bytes
+    first: int
+    last: int
+
+    @classmethod
+    def of(cls, entries: Sequence[Entry]) -> Run:
+        return cls(entries, text_frames(e.text for e in entries), entries[0].position, entries[-1].position)
+
+
 class Connection:
     """Writes to one socket.
 
-    While nothing blocks, `offer` writes at once: no task, no queue, no await. When the socket takes no more, frames
-    wait in the outbox and one task goes on writing; when the outbox collapses, that task repairs it from the log.
+    While nothing blocks, frames are written at once: no task, no queue, no await; on our own server not even the
+    coroutine of an ASGI `send`. When the socket takes no more, frames wait in the outbox and one task goes on
+    writing; when the outbox collapses, that task repairs it from the log.
     """
 
     __slots__ = (
-        "_abort",
         "_blocked_since",
+        "_direct",
         "_flowing",
         "_heartbeat_at",
         "_hub",
@@ -52,9 +73,7 @@ class Connection:
         "reader",
     )
 
-    def __init__(
-        self, reader: Reader, hub: Hub, send: Send, abort: Callable[[], None] | None, changes: int = 0
-    ) -> None:
+    def __init__(self, reader: Reader, hub: Hub, send: Send, direct: NoticeProtocol | None, changes: int = 0) -> None:
         self.reader = reader
         self.changes = changes  # of read state: the page knows of so many
         self.displayed = 0  # the position that the page says it has reached
@@ -62,7 +81,7 @@ class Connection:
         self.delayed = hub.is_delayed  # what the page was told last
         self._hub = hub
         self._send = send
-        self._abort = abort  # cuts the transport, where the server lets us
+        self._direct = direct  # the socket itself, where the server is our own
         self._outbox = Outbox()
         self._flowing = False  # frames may be written at once; until then they wait in the outbox
         self._in_flight: dict[str, Any] | None = None  # a frame that the server was given and has not written yet
@@ -82,6 +101,14 @@ class Connection:
 
     # From the hub -----------------------------------------------------------------------------------------
 
+    def offer_run(self, run: Run) -> None:
+        """Write these entries, in one piece where that is possible, or queue them."""
+        if self._flowing and self._written < run.first and self._direct is not None and self._direct.write(run.frames):
+            self._written = run.last
+            return
+        for entry in run.entries:
+            self.offer(entry.text, entry.position)
+
     def offer(self, text: str, position: int | None) -> None:
         """Write one frame, or queue it. ``position`` is its place in the log; None for one without."""
         if position is not None and position <= self._written:
@@ -89,6 +116,10 @@ class Connection:
         if not self._flowing:
             if not self.closing:
                 self._outbox.put(text, position)
+            return
+        if self._direct is not None and self._direct.write(text_frames((text,))):
+            if position is not None:
+                self._written = position
             return
         event = {"type": "websocket.send", "text": text}
         step = self._send(event)
@@ -137,7 +168,7 @@ class Connection:
             self.delayed = delayed
             self._heartbeat_at = now
             self._unanswered_since = self._unanswered_since or now
-            self.offer(encode(Heartbeat(position=position, delayed=delayed)), None)
+            self.offer(_heartbeat(position, delayed), None)
 
     def reset(self) -> None:
         """What this page holds means nothing any more: it fetches its inbox afresh."""
@@ -184,8 +215,8 @@ class Connection:
                     await self._send({"type": "websocket.send", "text": encode(frame)})
                 await self._send({"type": "websocket.close", "code": int(code), "reason": reason})
         except TimeoutError:
-            if self._abort:
-                self._abort()
+            if self._direct:
+                self._direct.abort()
 
     def drain(self, seconds: float, retry_ms: int) -> None:
         """The server stops: leave within ``seconds``, and tell the page when to come back."""
@@ -253,12 +284,19 @@ class Connection:
             self._written = max(self._written, through)
             await self._write(encode(Reset()))
             return
-        for entry in entries:
-            if self.closing or self._outbox.lost_state:
-                return  # a reset, or the end, comes instead of the rest
-            await self._write(entry.text)
-            self._written = entry.position
+        if not self._write_at_once(entries):
+            for entry in entries:
+                if self.closing or self._outbox.lost_state:
+                    return  # a reset, or the end, comes instead of the rest
+                await self._write(entry.text)
+                self._written = entry.position
         self._written = max(self._written, through)
+
+    def _write_at_once(self, entries: Sequence[Entry]) -> bool:
+        """All of them in one piece, unless that is too large for a slow reader."""
+        if self._direct is None or sum(len(entry.text) for entry in entries) > PIECE_BYTES:
+            return False
+        return self._direct.write(text_frames(entry.text for entry in entries))
 
     async def _leave_later(self, seconds: float, retry_ms: int) -> None:
         await asyncio.sleep(seconds)
@@ -288,6 +326,11 @@ class Connection:
         self._flowing = False
         if not isinstance(error, OSError | RuntimeError):  # the words of servers for a socket that is gone
             logger.error("Writing to a socket failed", exc_info=error)
+
+
+@functools.lru_cache(maxsize=2)  # thousands are told the same
+def _heartbeat(position: int, delayed: bool) -> str:
+    return encode(Heartbeat(position=position, delayed=delayed))
 
 
 class _Resumed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import random
 import time
@@ -21,8 +22,8 @@ from notifications.live.connection import Connection
 from notifications.live.crowd import TooManyPages
 from notifications.live.database import in_database
 from notifications.live.hub import Hub
-from notifications.live.protocol import ABORT, DRAIN
 from notifications.live.rate import Rate
+from notifications.live.websocket import DIRECT, DRAIN, NoticeProtocol
 from notifications.log import Place
 
 logger = logging.getLogger(__name__)
@@ -42,6 +43,8 @@ class EchoConsumer(AsyncConsumer):  # type: ignore[misc]
         rate = Rate(settings.WS_RATE_LIMIT)
         await receive()
         await send({"type": "websocket.accept"})
+        if direct := _direct(scope):
+            direct.ask_for_life()
         while (event := await receive())["type"] != "websocket.disconnect":
             if event["type"] == DRAIN:
                 await send({"type": "websocket.close", "code": 1012, "reason": "the server is restarting"})
@@ -71,11 +74,12 @@ class NoticeConsumer(AsyncConsumer):  # type: ignore[misc]
             await send({"type": "websocket.send", "text": encode(refusal.frame)})
             await send({"type": "websocket.close", "code": refusal.code, "reason": refusal.frame.detail})
             return
-        abort = (scope.get("extensions") or {}).get(ABORT)
-        connection = Connection(arrival.reader, hub, send, abort, arrival.standing.changes)
+        connection = Connection(arrival.reader, hub, send, _direct(scope), arrival.standing.changes)
         hub.warden.meet(connection.user_id, since=asked)
+        scope["headers"].clear()  # 2 KiB a socket, for as long as it is open
         try:
             await _begin(connection, hub, arrival.standing, _first(scope, "cursor"), _first(scope, "stamp"))
+            del arrival
             await _listen(connection, hub, receive)
         except OSError:
             pass  # the socket went away while we wrote to it
@@ -114,10 +118,20 @@ async def _arrive(hub: Hub, scope: Scope) -> Arrival:
     return arrival
 
 
+def _direct(scope: Scope) -> NoticeProtocol | None:
+    """The socket itself; other servers than our own have none to give."""
+    found: NoticeProtocol | None = (scope.get("extensions") or {}).get(DIRECT)
+    return found
+
+
 def _first(scope: Scope, name: str) -> str:
     """The value of one parameter in the address; nothing where there is none."""
-    query: bytes = scope["query_string"]
-    return parse_qs(query.decode("latin-1")).get(name, [""])[0]
+    return _parameters(scope["query_string"]).get(name, [""])[0]
+
+
+@functools.lru_cache(maxsize=1)  # one handshake asks for several
+def _parameters(query: bytes) -> dict[str, list[str]]:
+    return parse_qs(query.decode("latin-1"))
 
 
 async def _begin(connection: Connection, hub: Hub, standing: Standing, cursor: str, stamp: str) -> None:

@@ -11,7 +11,7 @@ import socket
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Literal
 
 import redis
@@ -25,7 +25,7 @@ from notifications.doorbell import AccessChanged, Bell, InboxChanged, LogGrew, P
 from notifications.entries import Entry
 from notifications.live.access import Reader, answers_to
 from notifications.live.batch import Batch
-from notifications.live.connection import Connection
+from notifications.live.connection import PIECE_BYTES, Connection, Run
 from notifications.live.crowd import Crowd
 from notifications.live.database import in_database
 from notifications.live.rounds import Rounds
@@ -38,6 +38,7 @@ logger = logging.getLogger(__name__)
 RING_ENTRIES = 1000
 REPLAY_ENTRIES = 300  # more than this, and a page is better fetched afresh
 READ_ENTRIES = 1000  # from the log at a time
+RUN_ENTRIES = 200  # the most that is written as one piece
 CROSSING_SECONDS = 0.05  # two bells may cross on their way; wait this long before reading the log
 PROBE_SECONDS = 2.0  # our own bell comes back within this, or the subscription is dead
 
@@ -295,11 +296,11 @@ class Hub:
             When the next waiting notice falls due, in seconds since 1970.
         """
         before = self.place  # bells may move ours while we read
-        found = await in_database(_look, before.position)
+        found = await in_database(_look, before)
         for bell in found.bells:
             self._ring_soon(bell)
         if found.head.epoch != before.epoch or found.head.position < before.position:
-            self._begin_at(found.head)
+            self._begin_at(found.head, found.entries)
             return found.next_due
         self._deliver(found.entries)
         if found.complete:
@@ -317,13 +318,18 @@ class Hub:
         self._ringing.add(ringing)
         ringing.add_done_callback(self._ringing.discard)
 
-    def _begin_at(self, head: Place) -> None:
-        """Our place means nothing any more (or yet): pages fetch their inbox afresh."""
+    def _begin_at(self, head: Place, newest: list[Entry]) -> None:
+        """Our place means nothing any more (or yet): pages fetch their inbox afresh.
+
+        But pages that lost another process to us are replayed from the ``newest``: 5,000 of them would ask the
+        database 5,000 times.
+        """
         self.place = head
         self._ring.clear()
+        self._ring.extend(entry for entry in newest if entry.position <= head.position)
         self._early.clear()
         self._reads_ahead.clear()
-        self._ring_begins_after = head.position
+        self._ring_begins_after = newest[0].position - 1 if len(newest) == RING_ENTRIES else 0
         if not self.following.is_set():
             self.following.set()
             return
@@ -332,15 +338,36 @@ class Hub:
             connection.reset()
 
     def _deliver(self, entries: Iterable[Entry]) -> None:
+        news = [entry for entry in entries if entry.position > self.position]
+        for entries in self._runs_of(news):
+            for entry in entries:
+                if len(self._ring) == RING_ENTRIES:
+                    self._ring_begins_after = self._ring[0].position
+                self._ring.append(entry)
+            self._advance(entries[-1].position)
+            run = Run.of(entries)
+            for connection in self._recipients(entries[0]):
+                connection.offer_run(run)
+
+    def _runs_of(self, entries: Iterable[Entry]) -> Iterator[list[Entry]]:
+        """Neighbours that the same connections get: one write for 200 of them takes 1 µs each instead of 7.5."""
+        run: list[Entry] = []
+        size = 0
         for entry in entries:
-            if entry.position <= self.position:
-                continue
-            if len(self._ring) == RING_ENTRIES:
-                self._ring_begins_after = self._ring[0].position
-            self._ring.append(entry)
-            self._advance(entry.position)
-            for connection in self._recipients(entry):
-                connection.offer(entry.text, entry.position)
+            size += len(entry.text)
+            if run and (size > PIECE_BYTES or len(run) == RUN_ENTRIES or not self._are_alike(run[0], entry)):
+                yield run
+                run, size = [], len(entry.text)
+            run.append(entry)
+        if run:
+            yield run
+
+    def _are_alike(self, one: Entry, other: Entry) -> bool:
+        return one.audiences == other.audiences and not (self._is_special(one) or self._is_special(other))
+
+    def _is_special(self, entry: Entry) -> bool:
+        """Not all readers of its audiences are meant. (Clocks differ: it can seem older than the newest account.)"""
+        return entry.is_change or entry.published_at < self._newest_account
 
     def _deliver_early(self) -> None:
         """Bells that came too soon and now follow on what we have; those that are old news fall away."""
@@ -354,11 +381,9 @@ class Hub:
             self.place = Place(self.place.epoch, position)
 
     def _recipients(self, entry: Entry) -> list[Connection]:
-        connections: set[Connection] = set()
-        for audience in entry.audiences:
-            connections |= self._by_audience.get(audience, set())
-        # Clocks differ: a new notice can seem older than the newest account.
-        if entry.is_change or entry.published_at < self._newest_account:
+        found = [self._by_audience[audience] for audience in entry.audiences if audience in self._by_audience]
+        connections = found[0] if len(found) == 1 else set().union(*found)
+        if self._is_special(entry):
             return [connection for connection in connections if _is_for(entry, connection)]
         return list(connections)
 
@@ -366,7 +391,7 @@ class Hub:
 class _Found:
     """What one look at the log brought."""
 
-    def __init__(self, position: int) -> None:
+    def __init__(self, place: Place) -> None:
         due = log.next_due()
         self.bells: list[LogGrew] = []  # to be rung afterwards: a Redis that hangs must not keep us from looking
         if due is not None and due <= timezone.now():
@@ -375,12 +400,14 @@ class _Found:
         self.next_due = due.timestamp() if due else None
         self.head = log.head()
         self.entries: list[Entry] = []
-        if self.head.position > position:
-            self.entries = log.entries_after(position, READ_ENTRIES)
+        if self.head.epoch != place.epoch or self.head.position < place.position:
+            self.entries = log.newest_entries(RING_ENTRIES)
+        elif self.head.position > place.position:
+            self.entries = log.entries_after(place.position, READ_ENTRIES)
         self.complete = len(self.entries) < READ_ENTRIES
 
 
-_look: Callable[[int], _Found] = _Found
+_look: Callable[[Place], _Found] = _Found
 
 
 def _is_for(entry: Entry, connection: Connection) -> bool:

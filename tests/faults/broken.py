@@ -68,8 +68,9 @@ PROTECTIONS = {
     "seen-before": Protection(
         "what a look at the log and a bell both bring is delivered once",
         (
-            (HUB, "            if entry.position <= self.position:\n                continue\n", ""),
+            (HUB, "[entry for entry in entries if entry.position > self.position]", "list(entries)"),
             (CONNECTION, "if position is not None and position <= self._written:", "if False:"),
+            (CONNECTION, "self._flowing and self._written < run.first and", "self._flowing and"),
         ),
         "redis-cuts-subscriptions",
     ),
@@ -78,8 +79,8 @@ PROTECTIONS = {
         (
             (
                 CONNECTION,
-                "        for entry in entries:\n            if self.closing",
-                "        for entry in []:\n            if self.closing",
+                "        if not self._write_at_once(entries):\n",
+                "        entries = []\n        if not self._write_at_once(entries):\n",
             ),
         ),
         "server-killed-the-only-one",
@@ -109,9 +110,9 @@ PROTECTIONS = {
         "a stopping server asks its pages to leave, spread over some time",
         (
             (
-                "notifications/live/protocol.py",
-                '            self.queue.put_nowait(cast(Any, {"type": DRAIN}))\n',
-                "            super().shutdown()\n",
+                "notifications/live/websocket.py",
+                '            self._put({"type": DRAIN})\n',
+                '            self._close(1012, "")\n',
             ),
         ),
         "deploy-one-after-the-other",
@@ -139,12 +140,8 @@ PROTECTIONS = {
     "all-or-none-sending": Protection(
         "notices and postings are stored in one transaction",
         (
-            (
-                "notifications/sending.py",
-                "    with transaction.atomic():\n        notices",
-                "    with nullcontext():\n        notices",
-            ),
-            ("notifications/sending.py", "import logging\n", "import logging\nfrom contextlib import nullcontext\n"),
+            (LOG, "    with transaction.atomic():\n        notices", "    with nullcontext():\n        notices"),
+            (LOG, "import functools\n", "import functools\nfrom contextlib import nullcontext\n"),
         ),
         "tests/test_sending.py -k half",
     ),
@@ -229,8 +226,8 @@ PROTECTIONS = {
     ),
     "prompt-requests": Protection(
         "a request that is never finished is given up",
-        (("notifications/live/protocol.py", "call_later(REQUEST_SECONDS,", "call_later(1e6,"),),
-        "tests/test_protocol.py -k never_finished",
+        (("notifications/live/http.py", "call_later(REQUEST_SECONDS,", "call_later(1e6,"),),
+        "tests/test_http.py -k never_finished",
     ),
 }
 

@@ -1,6 +1,9 @@
-"""`manage.py runserver` is Daphne's, which speaks WebSocket.
+"""`manage.py runserver`: Daphne's, for development.
 
-As an app in INSTALLED_APPS, Daphne would load Twisted into every process: 0.17 s of each `manage.py send_notice`.
+As an installed app Daphne would put its own in this place; but then every command imports Twisted, and cron waits for
+`send_notice` 0.58 s instead of 0.40.
 """
+
+from __future__ import annotations
 
 from daphne.management.commands.runserver import Command as Command

@@ -1,0 +1,1 @@
+"""What runs inside the measured processes. Nothing here imports the bench or the tests."""

@@ -1,0 +1,1 @@
+"""The Channels tutorial's pattern as a project of its own."""

@@ -1,0 +1,82 @@
+"""What Uvicorn's HTTP lacks, on a real server with real sockets in this process."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from notifications.live import http
+from tests.faults.attacks import frame
+from tests.uvicorns import echo, rest_of, serving
+
+
+async def app(scope, receive, send):
+    """Answers requests with their length, and sends back what a socket says."""
+    if scope["type"] == "websocket":
+        await echo(scope, receive, send)
+        return
+    size = 0
+    while (event := await receive()).get("more_body"):
+        size += len(event["body"])
+    size += len(event.get("body", b""))
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": str(size).encode()})
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch):
+    monkeypatch.setattr(http, "REQUEST_SECONDS", 0.3)
+
+
+@pytest.mark.parametrize(
+    "begin",
+    [
+        b"",
+        b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: ",
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nhalf",
+        b"GET / HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\nX-Slow: ",
+    ],
+    ids=["nothing", "half a head", "half a body", "half of a second one"],
+)
+async def test_a_request_that_is_never_finished_is_given_up(begin):
+    async with serving(app) as target:
+        reader, writer = await target.line()
+        writer.write(begin)
+
+        await rest_of(reader)
+
+        writer.close()
+
+
+async def test_a_slow_request_that_is_finished_in_time_is_answered():
+    async with serving(app) as target:
+        reader, writer = await target.line()
+        for piece in (b"POST / HTTP/1.1\r\nHost: x\r\n", b"Content-Length: 4\r\n\r\nbo", b"dy"):
+            writer.write(piece)
+            await asyncio.sleep(0.05)
+
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
+        writer.close()
+
+
+async def test_a_head_without_end_is_cut_off():
+    async with serving(app) as target:
+        reader, writer = await target.line()
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n" + b"X-More: and more\r\n" * 10_000)
+
+        await rest_of(reader)
+
+        writer.close()
+
+
+async def test_an_open_socket_is_not_taken_for_a_slow_request():
+    async with serving(app) as target:
+        reader, writer = await target.socket()
+        await asyncio.sleep(0.5)
+
+        writer.write(frame(1, b"still here"))
+
+        async with asyncio.timeout(2):
+            assert await reader.readexactly(12) == b"\x81\x0astill here"
+        writer.close()
