@@ -151,7 +151,9 @@ static void note_mark(Client *c, const char *text, size_t size) {
     if (!mark) return;
     char *end;
     int64_t sent = strtoll(mark + 2, &end, 10), at = now();
-    uint64_t number = strtoull(end + 1, NULL, 10);
+    /* Ours tells the place in the log; of the others, only the sender knows the order. */
+    const char *position = memmem(text, size < 64 ? size : 64, "\"position\":", 11);
+    uint64_t number = strtoull(position ? position + 11 : end + 1, NULL, 10);
     if (number <= c->last_number) disordered++;
     c->last_number = number;
     if (sample_count < MOST_SAMPLES) samples[sample_count++] = (double)(at - sent) / 1e6;

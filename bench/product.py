@@ -17,8 +17,9 @@ from tests.servers import NoticeServer, PostgreSQL, Valkey
 SERVER_CORE, OTHER_CORE = 0, 1
 
 
-def pinned(core: int, command: list[Any]) -> list[Any]:
-    return ["taskset", "-c", str(core), *command]
+def pinned(core: int | None, command: list[Any]) -> list[Any]:
+    """The command on this core; on whichever is free, if it is None."""
+    return command if core is None else ["taskset", "-c", str(core), *command]
 
 
 class PinnedValkey(Valkey):
@@ -26,19 +27,21 @@ class PinnedValkey(Valkey):
         return pinned(OTHER_CORE, super().command())
 
 
-class PinnedPostgreSQL(PostgreSQL):
+class DurablePostgreSQL(PostgreSQL):
     """Like the tests' own, but it waits for the disk, as one does that is trusted."""
+
+    core: int | None = OTHER_CORE
 
     def command(self) -> list[Any]:
         durable = ["-c", "fsync=on", "-c", "synchronous_commit=on", "-c", "full_page_writes=on"]
-        return pinned(OTHER_CORE, [*super().command(), *durable])
+        return pinned(self.core, [*super().command(), *durable])
 
 
 class Sender:
     """A process that sends: its own Django, on the load's core."""
 
-    def __init__(self, environment: dict[str, str]) -> None:
-        command = pinned(OTHER_CORE, [sys.executable, "-m", "bench.sender"])
+    def __init__(self, environment: dict[str, str], core: int | None) -> None:
+        command = pinned(core, [sys.executable, "-m", "bench.sender"])
         pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
         self._process = subprocess.Popen(command, cwd=ROOT, env=environment, **pipes)
 
@@ -69,11 +72,14 @@ class PinnedServer(NoticeServer):
     core: int | None = SERVER_CORE
 
     def command(self) -> list[Any]:
-        return super().command() if self.core is None else pinned(self.core, super().command())
+        return pinned(self.core, super().command())
 
 
 class Product:
-    """`manage.py serve` with its database and its Valkey: real sessions, cursors, limits, heartbeats."""
+    """`manage.py serve` with its database and its Valkey: real sessions, cursors, limits, heartbeats.
+
+    ``core``: the server's; everything else has the other one. None: all of them share both.
+    """
 
     name = "notices"
     title = f"this project, on Uvicorn {uvicorn.__version__}"
@@ -82,7 +88,11 @@ class Product:
     def __init__(self, database: str = "sqlite", core: int | None = SERVER_CORE, **settings: object) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="notices-bench-")
         folder = Path(self._folder.name)
-        self.postgresql = PinnedPostgreSQL().start() if database == "postgresql" else None
+        self._beside = None if core is None else OTHER_CORE
+        self.postgresql = DurablePostgreSQL() if database == "postgresql" else None
+        if self.postgresql:
+            self.postgresql.core = self._beside
+            self.postgresql.start()
         url = self.postgresql.url(self.postgresql.create_database()) if self.postgresql else ""
         layer = str(settings.pop("redis_url", ""))
         self.valkey = None if layer else PinnedValkey(folder).start()
@@ -122,7 +132,7 @@ class Product:
 
     def sender(self, number: int = 0) -> Sender:
         while len(self._senders) <= number:
-            self._senders.append(Sender(self.server.environment()))
+            self._senders.append(Sender(self.server.environment(), self._beside))
         return self._senders[number]
 
     def publish_one(self) -> None:

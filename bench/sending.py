@@ -59,7 +59,7 @@ def _note_percentiles(one: Contest, result: Result, notices: int, pause: float) 
 def publishing(seconds: float) -> Result:
     """Processes that send one notice after the other, PostgreSQL, and a page that gets all of them."""
     result = Result(f"sustained publishing, {SENDERS} processes, PostgreSQL, one page follows", "notices/s")
-    with contest(OURS, database="postgresql") as one:
+    with contest(OURS, database="postgresql", core=None) as one:
         one.connect(1)
         senders = [one.server.sender(number) for number in range(SENDERS)]
         for sender in senders:

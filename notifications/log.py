@@ -11,20 +11,7 @@ from itertools import groupby
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import (
-    DateTimeField,
-    Exists,
-    F,
-    Max,
-    Min,
-    OuterRef,
-    Q,
-    QuerySet,
-    Subquery,
-    Value,
-    prefetch_related_objects,
-)
-from django.db.models.functions import Coalesce
+from django.db.models import Exists, F, Max, OuterRef, Q, QuerySet, Subquery, prefetch_related_objects
 from django.utils import timezone
 
 from notifications.audiences import EVERYONE
@@ -71,11 +58,8 @@ class Published:
 
 def head() -> Place:
     """The newest place in the log."""
-    row = Log.objects.filter(pk=1).values_list("epoch", "head").first()
-    if row is None:
-        log = _begin_log()
-        row = (log.epoch, log.head)
-    return Place(str(row[0]), row[1])
+    log = next(iter(Log.objects.raw(*_compiled(_log))), None) or _begin_log()
+    return Place(str(log.epoch), log.head)
 
 
 def publish_pending() -> Published:
@@ -121,9 +105,8 @@ def publish_with(store: Callable[[], list[Notice]]) -> tuple[list[Notice], Publi
 
 def next_due() -> datetime | None:
     """When the next waiting notice wants to be published (now or earlier: at once); None if nothing waits."""
-    soonest = Min(Coalesce("publish_at", Value(timezone.now(), DateTimeField())))
-    due: datetime | None = Notice.objects.waiting().aggregate(due=soonest)["due"]
-    return due
+    soonest: Notice | None = next(iter(Notice.objects.raw(*_at(timezone.now(), _soonest))), None)
+    return (soonest.publish_at or timezone.now()) if soonest else None
 
 
 def entries_after(position: int, limit: int) -> list[Entry]:
@@ -296,32 +279,47 @@ def _superseded_by(batch: Collection[Notice]) -> list[Notice]:
 
 def _lock_due(now: datetime) -> Iterable[Notice]:
     """The next ``BATCH`` that are due, in id order, locked; rows that somebody else is changing are left to them."""
-    statement, values = _compiled(_due)
-    some_moment = connection.ops.adapt_datetimefield_value(SOME_MOMENT)
-    at = connection.ops.adapt_datetimefield_value(now)
-    return Notice.objects.raw(statement, [at if value == some_moment else value for value in values])
+    return Notice.objects.raw(*_at(now, _due))
+
+
+def _locked_log() -> Log:
+    return next(iter(Log.objects.raw(*_compiled(_log_to_lock))), None) or _begin_log()
+
+
+# Queries that are asked again and again -------------------------------------------------------------------
 
 
 def _due() -> QuerySet[Notice]:
     return Notice.objects.due(SOME_MOMENT).order_by("id").select_for_update(skip_locked=True)[:BATCH]
 
 
-def _locked_log() -> Log:
-    return next(iter(Log.objects.raw(*_compiled(_log))), None) or _begin_log()
+def _soonest() -> QuerySet[Notice]:
+    return Notice.objects.waiting(SOME_MOMENT).only("publish_at").order_by(F("publish_at").asc(nulls_first=True))[:1]
 
 
 def _log() -> QuerySet[Log]:
-    return Log.objects.select_for_update().filter(pk=1)
+    return Log.objects.filter(pk=1)
+
+
+def _log_to_lock() -> QuerySet[Log]:
+    return _log().select_for_update()
 
 
 def _free_log() -> QuerySet[Log]:
-    return Log.objects.select_for_update(skip_locked=True).filter(pk=1)
+    return _log().select_for_update(skip_locked=True)
 
 
 @functools.cache
 def _compiled(query: Callable[[], QuerySet[Any]]) -> tuple[str, tuple[Any, ...]]:
     """The SQL of a query that each sender asks, and its values; made once."""
     return query().query.sql_with_params()
+
+
+def _at(moment: datetime, query: Callable[[], QuerySet[Any]]) -> tuple[str, list[Any]]:
+    """A compiled query with this moment in it instead of `SOME_MOMENT`."""
+    statement, values = _compiled(query)
+    some, this = (connection.ops.adapt_datetimefield_value(each) for each in (SOME_MOMENT, moment))
+    return statement, [this if value == some else value for value in values]
 
 
 def _begin_log() -> Log:

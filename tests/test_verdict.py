@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from tests.faults.broken import PROTECTIONS
 from tests.faults.history import Seen, Sent
 from tests.faults.verdict import Entry, Ledger, judge
+from tests.machine import ROOT
 
 PEOPLE = {"ada": frozenset({"everyone", "user:1"})}
 
@@ -117,3 +119,13 @@ def test_what_is_stored_and_never_published_is_lost():
 
     assert faults_in(ALL_THREE, Ledger(3, [*LEDGER.entries, stored]), told("accepted", "stored")) == {"lost"}
     assert faults_in(ALL_THREE, Ledger(3, [*LEDGER.entries, stored])) == {"lost"}, "its sender died before it said so"
+
+
+# What is broken on purpose --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", PROTECTIONS)
+def test_what_is_to_be_taken_out_is_there(name):
+    """`bin/faults --break` runs for minutes, and so seldom; this runs always."""
+    for file, text, _ in PROTECTIONS[name].changes:
+        assert text in (ROOT / file).read_text(), file

@@ -34,7 +34,8 @@ PROTECTIONS = {
     "position-lock": Protection(
         "the log's row is locked until positions are committed (and the database refuses a position twice)",
         (
-            (LOG, "Log.objects.select_for_update().filter(pk=1)\n\n", "Log.objects.filter(pk=1)\n\n"),
+            (LOG, "return _log().select_for_update()", "return _log()"),
+            (LOG, "return _log().select_for_update(skip_locked=True)", "return _log()"),
             (MIGRATION, "editable=False, null=True, unique=True", "editable=False, null=True"),
         ),
         "late-commits",
