@@ -28,7 +28,7 @@ def fill(notices: int, users: int) -> None:
         through = f"{notices} - i %% {max(1, notices // 10)}"
         readers = "i %% 2 = 1 AND i > 6"
         _insert(ReadMark, "user_id, through, changes", f"i, {through}, 1", users, where=readers)
-        Log.objects.update_or_create(pk=1, defaults={"head": notices})
+        Log.objects.update_or_create(pk=1, defaults={"head": notices, "filled": notices})
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")
 
