@@ -19,7 +19,7 @@ faults: ## the guarantee under every fault; about 15 minutes (FAULTS="redis-froz
 soak: ## a random fault every 20 s for a long time (MINUTES=20 READERS=2000)
 	@bin/faults soak --minutes $(or $(MINUTES),20) --readers $(or $(READERS),2000)
 
-bench: ## how fast it is, beside Nchan and others; about 15 minutes, writes docs/benchmarks.md (SECTIONS="fanout sending")
+bench: ## how fast it is, beside Nchan and others; about 10 minutes, writes docs/benchmarks.md (SECTIONS="fanout sending")
 	@bin/bench $(SECTIONS)
 
 bench-quick: ## the same with fewer rounds and smaller numbers, in 2 minutes; writes nothing

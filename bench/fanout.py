@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
+from collections.abc import Sequence
 
 from bench.clients import Load
 from bench.contestants import Contest, contest
@@ -15,13 +16,13 @@ PAUSE = 0.02  # between two notices: nobody has work left from the last one
 BURST = 200
 
 
-def fan_out(clients: int, rounds: int, notices: int) -> list[Result]:
+def fan_out(clients: int, rounds: int, notices: int, whom: Sequence[str] = FAST) -> list[Result]:
     """One notice at a time, and bursts."""
     spread = Result(f"one notice to {clients:,} pages, from the first to the last page", "deliveries/s")
     whole = Result(f"one notice to {clients:,} pages, from `send_notice` or its like to the last page", "deliveries/s")
     burst = Result(f"a burst of {BURST} notices to {clients:,} pages", "deliveries/s")
     for _ in range(rounds):
-        for who in FAST:
+        for who in whom:
             with contest(who) as one:
                 one.connect(clients)
                 _one_by_one(one, clients, notices, spread, whole)

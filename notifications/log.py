@@ -18,6 +18,7 @@ from notifications.audiences import EVERYONE
 from notifications.doorbell import LogGrew, ring
 from notifications.entries import Entry, entry_of
 from notifications.models import Log, Notice, NoticeQuerySet, Posting
+from notifications.prepared import prepared
 
 BATCH = 500  # notices published in one transaction
 # What is done for each notice is kept as SQL: putting one statement together costs Django 0.4 ms, six times a notice.
@@ -81,7 +82,7 @@ def publish_due() -> Iterator[LogGrew]:
     """
     was_last = False
     while not was_last:
-        with transaction.atomic():
+        with transaction.atomic(), prepared():
             bell, was_last = _publish_batch(_locked_log())
         if bell:
             yield bell
@@ -95,7 +96,7 @@ def publish_with(store: Callable[[], list[Notice]]) -> tuple[list[Notice], Publi
     Returns:
         The notices, and what was published; None if `publish_pending` is to be called, because something may be left.
     """
-    with transaction.atomic():
+    with transaction.atomic(), prepared():
         notices = store()
         log = next(iter(Log.objects.raw(*_compiled(_free_log))), None)
         bell, was_last = _publish_batch(log) if log else (None, False)

@@ -366,7 +366,7 @@ def test_ten_thousand_people_cost_no_more_queries_than_ten(audience):
         return [
             query["sql"]
             for query in captured.captured_queries
-            if not query["sql"].startswith(("BEGIN", "COMMIT", "SAVEPOINT", "RELEASE"))
+            if not (query["sql"] or "prepared").startswith(("BEGIN", "COMMIT", "SAVEPOINT", "RELEASE"))
         ]
 
     people = [person(f"user{n}", is_staff=True) for n in range(10)]
