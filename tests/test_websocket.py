@@ -75,6 +75,20 @@ async def test_a_handshake_that_is_none_is_refused(changes, status):
         assert head.startswith(f"HTTP/1.1 {status}")
 
 
+@pytest.mark.parametrize("path", ["/caf\u00e9", "/%ff", "/a%20b?x=%00"])
+async def test_an_odd_address_is_no_reason_to_fail(path, caplog):
+    async with serving(echo) as target:
+        reader, writer = await target.line()
+        head = "\r\n".join([f"GET {path} HTTP/1.1", "Host: x", *lines({}), "", ""])
+        writer.write(head.encode("latin-1"))
+        async with asyncio.timeout(5):
+            answer = await reader.readuntil(b"\r\n")
+        writer.close()
+
+    assert answer.split()[1] in (b"101", b"400")
+    assert "Traceback" not in caplog.text
+
+
 async def test_an_application_may_choose_a_subprotocol_and_add_headers():
     async def app(scope, receive, send):
         await receive()

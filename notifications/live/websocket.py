@@ -88,7 +88,7 @@ class NoticeProtocol(asyncio.Protocol):
         self._accepts = False  # the consumer has accepted: frames may be written
         self._takes = False  # … and the transport takes them
         self._close_sent = False
-        self._lost = False  # nothing can be written any more
+        self._lost = False  # nobody is there any more to write to
         self._writable: asyncio.Event | None = None  # set when the transport takes more; none while it does
         self._denial: tuple[int, list[tuple[bytes, bytes]], bytes] | None = None  # a refusal under way
         self._close_timer: asyncio.TimerHandle | None = None
@@ -104,7 +104,7 @@ class NoticeProtocol(asyncio.Protocol):
         self._transport = transport
         self._connections.add(cast(Any, self))
         transport.set_protocol(self)
-        is_one, self._answer = wire.answer_to(url.decode("ascii"), request["headers"])
+        is_one, self._answer = wire.answer_to(url.decode("latin-1"), request["headers"])
         if not is_one:
             self._lost = True
             transport.write(self._answer)
@@ -123,7 +123,7 @@ class NoticeProtocol(asyncio.Protocol):
             "type": "websocket",
             "asgi": {"version": self._config.asgi_version, "spec_version": "2.4"},
             "scheme": "wss" if request["scheme"] == "https" else "ws",
-            "path": root + unquote(path.decode("ascii")),
+            "path": root + unquote(path.decode("latin-1")),
             "raw_path": root.encode("ascii") + path,
             "query_string": query_string,
             "subprotocols": [name.strip() for name in asked.split(",")] if asked else [],
@@ -239,7 +239,7 @@ class NoticeProtocol(asyncio.Protocol):
         lines = b"".join(name + b": " + value + b"\r\n" for name, value in [*headers, (b"connection", b"close")])
         phrase = HTTPStatus(status).phrase.encode()
         self._transport.write(b"HTTP/1.1 %d %s\r\n%s\r\n%s" % (status, phrase, lines, body))
-        self._end(1006)
+        self._lose(1006)
         self._transport.close()
 
     # Frames that come -------------------------------------------------------------------------------------
@@ -312,7 +312,7 @@ class NoticeProtocol(asyncio.Protocol):
         received = self._frames.close_rcvd
         if not self._close_sent and received:
             self._flush()
-            self._end(received.code, received.reason)
+            self._lose(received.code, received.reason)
         self._transport.close()
 
     def _fail(self, code: int, reason: str) -> None:
@@ -323,7 +323,7 @@ class NoticeProtocol(asyncio.Protocol):
         """The client has broken the protocol; `_frames` knows what to tell it."""
         sent = self._frames.close_sent or Close(1006, "")
         self._flush()
-        self._end(sent.code, sent.reason)
+        self._lose(sent.code, sent.reason)
         self._transport.close()
 
     def _close(self, code: int, reason: str) -> None:
@@ -332,18 +332,22 @@ class NoticeProtocol(asyncio.Protocol):
             self._frames.send_close(code, reason)
             self._flush()
             self._end(code, reason)
-            self._lost = False  # a second close is a fault of the consumer, and is said
             if not self._reading:
                 self._reading = True
                 self._transport.resume_reading()
             self._close_timer = self._loop.call_later(CLOSE_SECONDS, self._transport.close)
 
-    def _end(self, code: int, reason: str = "") -> None:
+    def _lose(self, code: int, reason: str = "") -> None:
+        """The consumer is not the one who ends it: whatever it still writes goes nowhere, and is no fault."""
+        self._lost = True
+        self._end(code, reason)
+
+    def _end(self, code: int, reason: str) -> None:
         """Nothing is written any more; the consumer hears of it."""
         if self._ping_timer:
             self._ping_timer.cancel()
         self._takes = False
-        self._close_sent = self._lost = True
+        self._close_sent = True
         self._put({"type": "websocket.disconnect", "code": code, "reason": reason})
 
     def _flush(self) -> None:
@@ -366,7 +370,7 @@ class NoticeProtocol(asyncio.Protocol):
         if self._close_timer:
             self._close_timer.cancel()
         if not self._close_sent:
-            self._end(1005 if self._accepts else 1006)
+            self._lose(1005 if self._accepts else 1006)
         self._lost = True
         self.resume_writing()  # nobody has to wait any more
 

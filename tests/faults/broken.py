@@ -141,7 +141,11 @@ PROTECTIONS = {
     "all-or-none-sending": Protection(
         "notices and postings are stored in one transaction",
         (
-            (LOG, "    with transaction.atomic():\n        notices", "    with nullcontext():\n        notices"),
+            (
+                LOG,
+                "    with transaction.atomic(), prepared():\n        notices",
+                "    with nullcontext():\n        notices",
+            ),
             (LOG, "import functools\n", "import functools\nfrom contextlib import nullcontext\n"),
         ),
         "tests/test_sending.py -k half",
