@@ -27,15 +27,15 @@ Section = Callable[[bool], Iterator[Result]]
 def fan_out(quick: bool) -> Iterator[Result]:
     with tempfile.TemporaryDirectory() as folder, Load(Path(folder)) as load:
         yield fanout.ceiling(load)
-    yield from fanout.fan_out(1000, rounds=1 if quick else 3, notices=30 if quick else 60)
+    yield from fanout.fan_out(1000, rounds=1 if quick else 2, notices=30 if quick else 60)
     if not quick:
         yield from fanout.fan_out(5000, rounds=2, notices=20, whom=[OURS, "nchan", "floor"])
 
 
 def open_sockets(quick: bool) -> Iterator[Result]:
     clients = 1000 if quick else 5000
-    peers = [] if quick else ["broadcast", "node_ws", "nchan", "floor"]
-    yield from sockets.keeping(clients, 10 if quick else 50, peers)
+    peers = [] if quick else ["nchan", "floor"]
+    yield from sockets.keeping(clients, 10 if quick else 30, peers)
     yield sockets.handshakes(1000 if quick else 4000, rounds=1 if quick else 2)
     yield sockets.comeback(clients, missed=10, rounds=1 if quick else 2)
     yield sockets.echo(2 if quick else 3, rounds=1 if quick else 2)
@@ -45,7 +45,7 @@ def send(quick: bool) -> Iterator[Result]:
     yield sending.latency(50 if quick else 300, "sqlite")
     if not quick:
         yield sending.latency(300, "postgresql")
-    yield from sending.polling(10 if quick else 40, seconds=5 if quick else 20)
+    yield from sending.polling(10 if quick else 25, seconds=5 if quick else 20)
     yield sending.publishing(3 if quick else 8)
     for database in ("sqlite", "postgresql"):
         yield sending.many_at_once(2000 if quick else 10_000, database)

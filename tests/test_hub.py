@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import uuid
 from datetime import timedelta
 
@@ -547,6 +548,23 @@ async def test_a_hub_that_stops_leaves_no_task_no_line_and_no_subscription(follo
     assert await in_database(ServerProcess.objects.count) == 0
     assert await asyncio.to_thread(ring, Probe(hub="nobody")) == 0
     await eventually(lambda: not {t for t in asyncio.all_tasks() - before if "hub" in t.get_name()})
+
+
+@in_real_life
+async def test_a_hub_stops_even_if_a_task_overhears_it_once(follow):
+    """`asyncio.wait_for` does that, when a bell rings at the same moment: a server did not end within 20 s."""
+    hub = await follow()
+
+    async def busy():
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(60)
+        await asyncio.sleep(60)
+
+    hub._tasks.append(asyncio.create_task(busy()))
+    await asyncio.sleep(0)
+
+    async with asyncio.timeout(5):
+        await hub.stop()
 
 
 @in_real_life

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 
+from config.redis import NO_LAYER
 from notifications.doorbell import Presence, ring
 from notifications.frames import CloseCode
 
@@ -93,7 +94,9 @@ class Crowd:
                 asyncio.get_running_loop().call_later(FORGET_SECONDS, self._close_those_too_many, user_id)
 
     async def tell(self) -> None:
-        """Tell the neighbours, while there are any. Runs for as long as the hub does."""
+        """Tell the neighbours, while there are any. Runs for as long as the hub does, where it could hear of any."""
+        if settings.REDIS_URL == NO_LAYER:
+            return
         while True:
             await asyncio.sleep(TELL_SECONDS)
             if not self._hub.neighbours:

@@ -110,9 +110,11 @@ class Hub:
     async def stop(self) -> None:
         """End every task of the hub, and take its line out of the list of server processes."""
         self.state = "stopped"
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        while pending := [task for task in self._tasks if not task.done()]:
+            for task in pending:
+                task.cancel()
+            # Before Python 3.12, `wait_for` swallows a cancellation that comes together with what it waits for.
+            await asyncio.wait(pending, timeout=0.1)
         await self._subscription.close()
         with contextlib.suppress(DatabaseError):
             await in_database(ServerProcess.objects.filter(id=self.id).delete)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 ROUND_STEPS = 50  # the connections are visited in this many slices, so that 10,000 are not woken in one tick
-LOOP_LOOK_SECONDS = 0.25
+LOOP_LOOK_SECONDS = 0.5
 STILL_SECONDS = 0.5  # the event loop may be late by so much before it is worth a line in the log
 DESCRIBE_SECONDS = 30  # how often a process that has no news says that it is alive
 
