@@ -394,13 +394,12 @@ class _Found:
     """What one look at the log brought."""
 
     def __init__(self, place: Place) -> None:
-        due = log.next_due()
+        self.head, due = log.glance()
         self.bells: list[LogGrew] = []  # to be rung afterwards: a Redis that hangs must not keep us from looking
         if due is not None and due <= timezone.now():
             self.bells = list(log.publish_due())
-            due = log.next_due()
+            self.head, due = log.glance()
         self.next_due = due.timestamp() if due else None
-        self.head = log.head()
         self.entries: list[Entry] = []
         if self.head.epoch != place.epoch or self.head.position < place.position:
             self.entries = log.newest_entries(RING_ENTRIES)
