@@ -30,9 +30,17 @@ class Load:
         self._process.stdin.close()
         self._process.wait(10)
 
-    def open(self, requests: Sequence[bytes], first_frames: int, *, at_once: int = 200, seconds: float = 60) -> Any:
+    def open(
+        self,
+        requests: Sequence[bytes],
+        first_frames: int,
+        *,
+        at_once: int = 200,
+        seconds: float = 60,
+        retry: bool = False,
+    ) -> Any:
         """Connect once with each of these handshake requests. Raises AssertionError when not all are let in."""
-        self.begin_open(requests, first_frames, at_once=at_once, seconds=seconds)
+        self.begin_open(requests, first_frames, at_once=at_once, seconds=seconds, retry=retry)
         answer = self.answer()
         assert answer["opened"] == len(requests), answer
         return answer

@@ -21,10 +21,13 @@ class Contest:
     def __init__(self, who: str, server: Any, load: Load) -> None:
         self.who, self.server, self.load = who, server, load
 
-    def connect(self, count: int) -> Any:
-        """So many clients, as pages that come from their inbox where there is one. Returns what the load says."""
+    def connect(self, count: int, *, patient: bool = False) -> Any:
+        """So many clients, as pages that come from their inbox where there is one. Returns what the load says.
+
+        ``patient``: whoever is refused tries again; of 5,000 at the tutorial, some are answered 500.
+        """
         requests = self.server.handshakes(count, comeback=True) if self.who == OURS else self.server.handshakes(count)
-        return self.load.open(requests, self.server.first_frames, seconds=180)
+        return self.load.open(requests, self.server.first_frames, seconds=180, retry=patient)
 
     def broadcast(self, count: int, seconds: float = 120) -> Any:
         """So many notices at once to everybody. Returns what the load says when the last client has the last one."""

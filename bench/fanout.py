@@ -29,7 +29,7 @@ def fan_out(clients: int, rounds: int, notices: int, whom: Sequence[str] = FAST)
                 if clients <= 1000:
                     _bursts(one, clients, burst)
     with contest(SLOW) as one:
-        one.connect(clients)
+        one.connect(clients, patient=True)
         _one_by_one(one, clients, 5, spread, whole)
     spread.at_least(0.75, of="nchan")
     spread.at_least(15, of=SLOW)
