@@ -196,10 +196,11 @@ async def test_messages_that_nobody_takes_are_left_in_the_network():
     assert waiting[0] < MAX_WAITING + 65  # what one read of 256 KiB brings beside
 
 
-async def test_text_that_is_none_is_refused():
+@pytest.mark.parametrize("size", [2, 5000], ids=["short", "so long that reading would pause"])
+async def test_text_that_is_none_is_refused(size, caplog):
     async with serving(echo) as target:
         reader, writer = await target.socket()
-        writer.write(frame(1, b"\xff\xfe"))
+        writer.write(frame(1, b"\xff" * size))
 
         assert (1007).to_bytes(2, "big") in await rest_of(reader)
         writer.close()
