@@ -1,15 +1,15 @@
 from django.urls import path
 
-from notifications import views
+from notifications.views import echo, health, inbox, send
 
 urlpatterns = [
-    path("", views.inbox, name="inbox"),
-    path("read/", views.read, name="read"),
-    path("read-all/", views.read_all, name="read_all"),
-    path("send/", views.send, name="send"),
-    path("echo/", views.echo, name="echo"),
-    path("ws/notices/", views.upgrade_required),
-    path("ws/echo/", views.upgrade_required),
-    path("healthz", views.healthz, name="healthz"),
-    path("readyz", views.readyz, name="readyz"),
+    path("", inbox.inbox, name="inbox"),
+    path("read/", inbox.read, name="read"),
+    path("read-all/", inbox.read_all, name="read_all"),
+    path("send/", send.send, name="send"),
+    path("echo/", echo.echo, name="echo"),
+    path("ws/notices/", echo.upgrade_required),
+    path("ws/echo/", echo.upgrade_required),
+    path("healthz", health.healthz, name="healthz"),
+    path("readyz", health.readyz, name="readyz"),
 ]

@@ -38,7 +38,14 @@ STOREYS = [
     {"config.asgi"},
     {"notifications.live.server"},
     {"notifications.forms"},
-    {"notifications.views", "notifications.admin"},
+    {"notifications.views.signed_in"},
+    {
+        "notifications.views.inbox",
+        "notifications.views.send",
+        "notifications.views.echo",
+        "notifications.views.health",
+        "notifications.admin",
+    },
     {"notifications.urls", "config.urls"},
 ]
 COMMANDS = "notifications.management.commands."

@@ -11,12 +11,13 @@ from django.db import OperationalError
 from django.test import AsyncRequestFactory, Client
 from django.urls import reverse
 
-from notifications import log, views
+from notifications import log
 from notifications.inbox import mark_all_read, visible_to
 from notifications.live.hub import Hub
 from notifications.log import Place
 from notifications.models import Notice, ReadMark, Receipt
-from notifications.views import PAGE_SIZE
+from notifications.views import health
+from notifications.views.inbox import PAGE_SIZE
 from tests.people import group, person, publish, send, topic
 
 pytestmark = [pytest.mark.django_db, pytest.mark.filterwarnings("ignore:No directory at")]
@@ -404,7 +405,7 @@ def test_a_probe_may_ask_by_an_address_that_pages_are_not_served_by(client, path
 def readiness(hub):
     request = AsyncRequestFactory().get("/readyz")
     request.scope["hub"] = hub
-    answer = views.readyz(request)
+    answer = health.readyz(request)
     return answer.status_code, json.loads(answer.content)
 
 

@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 
 @pytest.fixture(scope="module")
 def run(browser, server):
-    """`run("tally", "…")`: the value of some JavaScript that has all that the module exports as `it`."""
+    """`run("counts", "…")`: the value of some JavaScript that has all that the module exports as `it`."""
     page = browser.new_page(base_url=server.url)
     page.goto("/accounts/login/")
 
@@ -20,27 +20,27 @@ def run(browser, server):
     page.close()
 
 
-# backoff.js -------------------------------------------------------------------------------------------------
+# lasting_socket.js -------------------------------------------------------------------------------------------------
 
 
 def test_the_longest_wait_doubles_up_to_three_seconds(run):
-    waits = run("backoff", "return [0, 1, 2, 3, 4, 5, 6, 1000].map((attempt) => it.backoff(attempt, () => 1))")
+    waits = run("lasting_socket", "return [0, 1, 2, 3, 4, 5, 6, 1000].map((attempt) => it.backoff(attempt, () => 1))")
 
     assert waits == [500, 1000, 2000, 3000, 3000, 3000, 3000, 3000]
 
 
 def test_a_wait_is_anything_up_to_the_longest(run):
-    waits = run("backoff", "return [0, 0.25, 0.5].map((random) => it.backoff(2, () => random))")
+    waits = run("lasting_socket", "return [0, 0.25, 0.5].map((random) => it.backoff(2, () => random))")
 
     assert waits == [0, 500, 1000]
 
 
-# tally.js ---------------------------------------------------------------------------------------------------
+# counts.js ---------------------------------------------------------------------------------------------------
 
 
 def count(run, script):
     """How many are unread after `script`, where the server counted 3 as of position 10."""
-    return run("tally", f"const tally = new it.Tally(3, 10); {script}; return tally.count")
+    return run("counts", f"const tally = new it.Tally(3, 10); {script}; return tally.count")
 
 
 def test_a_new_notice_is_counted_once_however_often_it_comes(run):
@@ -92,7 +92,7 @@ def test_reading_up_to_a_place_spares_what_came_later(run):
     assert count(run, "tally.arrived(12); tally.readThrough(9)") == 4
 
 
-# times.js ---------------------------------------------------------------------------------------------------
+# words.js ---------------------------------------------------------------------------------------------------
 
 NOON = "const noon = new Date(2026, 10, 23, 12).getTime(), minutes = 60_000, hours = 60 * minutes, days = 24 * hours;"
 
@@ -111,7 +111,7 @@ NOON = "const noon = new Date(2026, 10, 23, 12).getTime(), minutes = 60_000, hou
     ],
 )
 def test_times_are_told_in_words_that_stay_true(run, ago, words):
-    assert run("times", f"{NOON} return it.howLongAgo(noon - ({ago}), noon)") == words
+    assert run("words", f"{NOON} return it.howLongAgo(noon - ({ago}), noon)") == words
 
 
 # complaints.py ----------------------------------------------------------------------------------------------

@@ -28,7 +28,7 @@ from msgspec import Struct
 from tests.faults.history import Record, Seen, now
 from tests.faults.wire import Wire
 
-# As in lasting_socket.js and backoff.js.
+# As in lasting_socket.js.
 FIRST_SECONDS, LONGEST_SECONDS, STEADY_SECONDS, OPEN_WITHIN_SECONDS = 0.5, 3.0, 5.0, 15.0
 GRACE_SECONDS = 10
 FETCHES_AT_ONCE = 20

@@ -1,6 +1,6 @@
 /** How does the page get back in step with the server when frames do not lead there? */
 
-import { backoff } from "./backoff.js"
+import { backoff } from "./lasting_socket.js"
 
 const FETCH_WITHIN_MS = 15_000
 const FORGET_RESETS_MS = 30_000 // resets that come faster than this wait longer and longer

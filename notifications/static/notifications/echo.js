@@ -1,9 +1,8 @@
 /** The echo page: does the whole path work, and how fast is it? */
 
-import { Announcer } from "./announcer.js"
-import { Connection } from "./connection.js"
 import { LastingSocket, socketUrl } from "./lasting_socket.js"
-import { phrase } from "./phrases.js"
+import { Announcer, Connection } from "./status.js"
+import { phrase } from "./words.js"
 
 const FRAMES_SHOWN = 20
 const CHARACTERS_SHOWN = 500 // of a frame in the log; the answer is shown whole

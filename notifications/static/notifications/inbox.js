@@ -1,7 +1,7 @@
 /** How does the list of notices stand on the page? DOM only: what arrives here came through main.js. */
 
 import { expiresOf, fill, idOf, isRead, positionOf, publishedOf, setRead } from "./notice_row.js"
-import { tellTimes } from "./times.js"
+import { tellTimes } from "./words.js"
 
 const MOST_ROWS = 500 // a page that is left open for weeks must not grow for ever
 const LONGEST_TIMER_MS = 3_600_000 // browsers overflow beyond 24.8 days, and fire at once

@@ -1,7 +1,5 @@
 /** How does a page keep one WebSocket for as long as it is open? */
 
-import { backoff } from "./backoff.js"
-
 const OPEN_WITHIN_MS = 15_000 // a slower handshake is given up; browsers alone would wait for minutes
 const LOOK_EVERY_MS = 5_000 // timers stand still while a laptop sleeps: this is how soon it is noticed afterwards
 const STEADY_AFTER_MS = 5_000 // live for this long, and the next outage begins with a short wait again
@@ -207,4 +205,17 @@ export class LastingSocket extends EventTarget {
   #emit(type, detail) {
     this.dispatchEvent(new CustomEvent(type, { detail }))
   }
+}
+
+// Trying again
+
+const FIRST_MS = 500
+const LONGEST_MS = 3_000 // with a slow handshake still within the 5 s that a person may have to wait for a server that is back
+
+/**
+ * Milliseconds before attempt number `attempt` (the first is 0): doubling, with full jitter, so that a thousand
+ * pages that lost one server do not all come back in the same moment. `random` gives a number in [0, 1).
+ */
+export function backoff(attempt, random) {
+  return random() * Math.min(LONGEST_MS, FIRST_MS * 2 ** attempt)
 }

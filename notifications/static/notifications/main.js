@@ -1,19 +1,16 @@
 /** The notification page: when this happens, then that. */
 
-import { Announcer } from "./announcer.js"
-import { Badge } from "./badge.js"
 import { CatchUp } from "./catch_up.js"
-import { Connection } from "./connection.js"
+import { Badge, Unread } from "./counts.js"
+import { Reads } from "./deeds.js"
 import { Inbox } from "./inbox.js"
 import { moveByKeys } from "./keys.js"
 import { socketUrl } from "./lasting_socket.js"
-import { foldLongBodies } from "./long_bodies.js"
 import { Newcomers } from "./newcomers.js"
+import { foldLongBodies } from "./notice_row.js"
 import { NoticeSocket } from "./notice_socket.js"
-import { phrase } from "./phrases.js"
-import { Reads } from "./reads.js"
-import { keepTelling } from "./times.js"
-import { Unread } from "./unread.js"
+import { Announcer, Connection } from "./status.js"
+import { keepTelling, phrase } from "./words.js"
 
 const element = (id) => document.getElementById(id)
 const list = element("inbox")

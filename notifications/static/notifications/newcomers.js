@@ -1,7 +1,7 @@
 /** May a new row be shown at once, or would it move what somebody is reading? */
 
 import { publishedOf } from "./notice_row.js"
-import { phraseFor } from "./phrases.js"
+import { phraseFor } from "./words.js"
 
 const AT_TOP_PX = 40 // scrolled further down than this, the reader is reading
 

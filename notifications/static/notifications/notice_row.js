@@ -1,7 +1,6 @@
 /** How is one notice shown? The markup is templates/notifications/_notice.html, for the server and for us. */
 
-import { phrase } from "./phrases.js"
-import { tellTimes } from "./times.js"
+import { phrase, tellTimes } from "./words.js"
 
 /** Hrefs that a click may follow. The server refuses the others too; a page should not have to trust that. */
 const SAFE_PROTOCOLS = ["http:", "https:", "mailto:"]
@@ -44,4 +43,33 @@ function link(anchor, url) {
   const safe = url && URL.canParse(url, location.href) && SAFE_PROTOCOLS.includes(new URL(url, location.href).protocol)
   if (safe) anchor.href = url
   else anchor.removeAttribute("href")
+}
+
+// Long bodies: only layout knows which of them CSS has cut
+
+/** Gives each cut body a button, for rows that are here and rows that come. */
+export function foldLongBodies(list) {
+  const sizes = new ResizeObserver((entries) => {
+    for (const { target } of entries) offer(target)
+  })
+  const watch = (row) => sizes.observe(row.querySelector(".notice-body"))
+
+  for (const row of list.children) watch(row)
+  new MutationObserver((changes) => {
+    for (const { addedNodes } of changes) addedNodes.forEach(watch)
+  }).observe(list, { childList: true })
+
+  list.addEventListener("click", ({ target }) => {
+    const button = target.closest(".notice-more")
+    if (!button) return
+    const open = button.getAttribute("aria-expanded") !== "true"
+    button.setAttribute("aria-expanded", open)
+    button.textContent = open ? button.dataset.less : button.dataset.more
+  })
+}
+
+function offer(body) {
+  const button = body.parentElement.querySelector(".notice-more")
+  if (button.getAttribute("aria-expanded") === "true") return
+  button.hidden = body.scrollHeight <= body.clientHeight + 1 // fractions of a pixel are not a line
 }

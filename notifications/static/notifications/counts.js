@@ -1,4 +1,6 @@
-/** How many notices are unread? */
+/** How many notices are unread, and where is that shown? */
+
+import { phraseFor } from "./words.js"
 
 const MOST_UNREAD = 1000 // the server stops counting here: then it means as many, or more
 
@@ -52,5 +54,79 @@ export class Tally {
   readThrough(through) {
     if (through >= this.#position) this.#unread = 0
     for (const published of this.#later) if (published <= through) this.#later.delete(published)
+  }
+}
+
+export class Unread {
+  #badge
+  #tally = tallyOf(document)
+
+  constructor(badge) {
+    this.#badge = badge
+    this.#tell()
+  }
+
+  arrived(published) {
+    this.#change((tally) => tally.arrived(published))
+  }
+
+  left(published, position) {
+    this.#change((tally) => tally.left(published, position))
+  }
+
+  withdrawn(published) {
+    this.#change((tally) => tally.withdrawn(published))
+  }
+
+  readThrough(through) {
+    this.#change((tally) => tally.readThrough(through))
+  }
+
+  /** The server has counted anew. */
+  rebase({ unread, position }) {
+    this.#tally.rebase(unread, position)
+    this.#tell()
+  }
+
+  /** Begin again from what the server has written into `page`. */
+  takeOver(page) {
+    this.#tally = tallyOf(page)
+    this.#tell()
+  }
+
+  #change(change) {
+    change(this.#tally)
+    this.#tell()
+  }
+
+  #tell() {
+    this.#badge.show(this.#tally.count, this.#tally.isMore)
+  }
+}
+
+function tallyOf(page) {
+  const { cursor } = page.getElementById("inbox").dataset
+  const position = Number(cursor.slice(cursor.lastIndexOf(":") + 1))
+  return new Tally(Number(page.getElementById("unread").dataset.count), position)
+}
+
+export class Badge {
+  #element
+  #readAll
+  #title // the tab's title without a number
+
+  constructor(element, readAll) {
+    this.#element = element
+    this.#readAll = readAll
+    this.#title = element.dataset.title
+  }
+
+  /** Of `count`, or of as many and perhaps more: "999+". */
+  show(count, isMore) {
+    const shown = isMore ? `${count - 1}+` : `${count}`
+    this.#element.dataset.count = count
+    this.#element.textContent = phraseFor("unread", count, shown)
+    this.#element.hidden = this.#readAll.hidden = count === 0
+    document.title = count > 0 ? `(${shown}) ${this.#title}` : this.#title
   }
 }

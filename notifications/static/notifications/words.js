@@ -1,10 +1,29 @@
-/** How long ago was it, in words that stay true? */
+/** Which words does the page use, and how does it tell times? Phrases stand in the template, so that translators find them in one place. */
+
+const language = document.documentElement.lang || "en"
+
+// Phrases
+
+const plural = new Intl.PluralRules(language)
+const capital = (word) => word[0].toUpperCase() + word.slice(1)
+
+/** The phrase `data-<name>` of `<template id="phrases">`. */
+export function phrase(name) {
+  return document.getElementById("phrases").dataset[name]
+}
+
+/** The phrase for `n` things: `data-<name>-one`, `-few`, …, and `-other` where the language needs no more. */
+export function phraseFor(name, n, shown = n.toLocaleString(language)) {
+  const words = phrase(name + capital(plural.select(n))) ?? phrase(name + "Other")
+  return words.replace("{n}", shown)
+}
+
+// Times
 
 const MINUTE_MS = 60_000
 const HOUR_MS = 60 * MINUTE_MS
 const DAY_MS = 24 * HOUR_MS
 
-const language = document.documentElement.lang || "en"
 const relative = new Intl.RelativeTimeFormat(language, { numeric: "auto" })
 const absolute = new Intl.DateTimeFormat(language, { dateStyle: "full", timeStyle: "short" })
 const date = new Intl.DateTimeFormat(language, { dateStyle: "medium" })

@@ -1,0 +1,22 @@
+"""The echo page, and what the sockets' addresses say to a plain request."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+
+@require_safe
+def echo(request: HttpRequest) -> HttpResponse:
+    return render(request, "notifications/echo.html")
+
+
+def upgrade_required(request: HttpRequest) -> HttpResponse:
+    """A plain request to a WebSocket address."""
+    response = HttpResponse(
+        "This address speaks WebSocket: connect with ws:// or wss://.\n", status=426, content_type="text/plain"
+    )
+    response["Upgrade"] = "websocket"
+    response["Connection"] = "Upgrade"
+    return response
