@@ -4,7 +4,7 @@ from whitenoise.storage import CompressedManifestStaticFilesStorage
 
 
 class HashedStaticFiles(CompressedManifestStaticFilesStorage):  # type: ignore[misc]
-    """Also rewrites `from "./x.js"` and `import("./x.js")` to the hashed names; else a deploy mixes old and new modules.
+    """Also rewrites `from "./x.js"` and `import("./x.js")` to the hashed names, so that a deploy mixes no modules.
 
     Django's own rule for that (`support_js_module_import_aggregation`) sees only imports that end with a semicolon.
     """
