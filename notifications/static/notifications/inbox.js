@@ -137,7 +137,8 @@ export class Inbox extends EventTarget {
       case "read":
         this.#setRead(row)
         break
-      case "unread":
+      case "unread": // what is archived comes back with it
+        if (isArchived(row)) this.#do("unarchive", row)
         this.#setUnread(row)
         break
       case "archive":
