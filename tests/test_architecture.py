@@ -14,7 +14,7 @@ from tests.machine import ROOT
 STOREYS = [
     {"config.redis", "config.logs", "config.errors", "config.probes", "config.static", "config.settings"},
     {"notifications.models", "notifications.prepared"},
-    {"notifications.audiences", "notifications.frames", "notifications.times"},
+    {"notifications.audiences", "notifications.frames", "notifications.times", "notifications.management.shell"},
     {"notifications.entries", "notifications.walk"},
     {"notifications.doorbell"},
     {"notifications.log"},
