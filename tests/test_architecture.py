@@ -43,6 +43,7 @@ STOREYS = [
         "notifications.views.inbox",
         "notifications.views.send",
         "notifications.views.echo",
+        "notifications.views.test_notice",
         "notifications.views.health",
         "notifications.admin",
     },
