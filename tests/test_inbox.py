@@ -12,9 +12,10 @@ from django.utils import timezone
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from notifications import inbox, log
+from notifications import deeds, inbox, log
 from notifications.audiences import audiences_of
-from notifications.inbox import mark_all_read, mark_read, newest, nothing_read, readers_of, standing_of, visible_to
+from notifications.deeds import mark_all_read, mark_read, nothing_read
+from notifications.inbox import newest, readers_of, standing_of, visible_to
 from notifications.log import entries_for, publish_pending
 from notifications.models import Notice, ReadMark, Receipt, Subscription
 from notifications.sending import recall_notice
@@ -30,7 +31,7 @@ HOUR = timedelta(hours=1)
 def told(monkeypatch):
     """What pages were told, instead of telling them: (who, frame)."""
     told = []
-    monkeypatch.setattr(inbox, "ring", lambda bell: told.append((bell.user_id, json.loads(bell.text))))
+    monkeypatch.setattr(deeds, "ring", lambda bell: told.append((bell.user_id, json.loads(bell.text))))
     return told
 
 

@@ -12,7 +12,8 @@ from django.test import AsyncRequestFactory, Client
 from django.urls import reverse
 
 from notifications import log
-from notifications.inbox import mark_all_read, visible_to
+from notifications.deeds import mark_all_read
+from notifications.inbox import visible_to
 from notifications.live.hub import Hub
 from notifications.log import Place
 from notifications.models import Notice, ReadMark, Receipt

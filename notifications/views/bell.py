@@ -37,7 +37,7 @@ def bell_of(user: User, newest: int = 0) -> Bell:
     The cursor is read before the notices, so nothing falls between these and the socket.
     """
     standing = inboxes.standing_of(user)
-    unseen = standing.unread or 0
+    unseen = standing.unseen or 0
     return Bell(
         reader=user.pk,
         cursor=str(standing.place),

@@ -10,16 +10,14 @@ from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.http import HttpResponse, JsonResponse
-from django.shortcuts import redirect, render
 from django.utils import timezone
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
 from notifications.audiences import Audience
 from notifications.models import Level, Notice, Source
 from notifications.sending import send_notice
-from notifications.views.signed_in import SignedInRequest
+from notifications.views.signed_in import SignedInRequest, back, is_script, refusal
 
 KEY = "test"  # each one recalls the one before
 ENDS_AFTER = timedelta(hours=1)
@@ -38,25 +36,18 @@ class TooManyTests(Exception):
 @require_POST
 def test_notice(request: SignedInRequest) -> HttpResponse:
     """Send one to whoever asks. Anybody may: it reaches nobody else."""
-    wants_json = "application/json" in request.headers.get("Accept", "")
     try:
         notice = send_to(request.user)
-    except TooManyTests as refusal:
+    except TooManyTests as error:
         sentence = _("You have just sent %(count)d test notices. Try again in a minute.") % {"count": MOST}
-        answer = (
-            JsonResponse({"error": sentence}, status=429)
-            if wants_json
-            else render(request, "429.html", {"sentence": sentence}, status=429)
-        )
-        answer["Retry-After"] = str(refusal.seconds)
+        answer = refusal(request, sentence, 429)
+        answer["Retry-After"] = str(error.seconds)
         return answer
-    if wants_json:
+    if is_script(request):
         notice.refresh_from_db(fields=["position"])
         return JsonResponse({"id": notice.pk, "position": notice.position, "heard_by": notice.heard_by})
     messages.success(request, _("A test notice is on its way to you."))
-    goal = request.POST.get("next", "")
-    safe = url_has_allowed_host_and_scheme(goal, {request.get_host()}, require_https=request.is_secure())
-    return redirect(goal if safe else "inbox")
+    return back(request)
 
 
 def send_to(person: User) -> Notice:
