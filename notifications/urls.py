@@ -1,6 +1,6 @@
 from django.urls import path
 
-from notifications.views import echo, health, inbox, notice, send
+from notifications.views import bell, echo, health, inbox, notice, send, test_notice
 
 urlpatterns = [
     path("", inbox.inbox, name="inbox"),
@@ -17,7 +17,9 @@ urlpatterns = [
     path("mute/", notice.mute, name="mute"),
     path("unmute/", notice.unmute, name="unmute"),
     path("muted/", notice.muted, name="muted"),
+    path("bell/", bell.bell, name="bell"),
     path("send/", send.send, name="send"),
+    path("test/", test_notice.test_notice, name="test_notice"),
     path("echo/", echo.echo, name="echo"),
     path("ws/notices/", echo.upgrade_required),
     path("ws/echo/", echo.upgrade_required),

@@ -14,7 +14,13 @@ from tests.machine import ROOT
 STOREYS = [
     {"config.redis", "config.logs", "config.errors", "config.probes", "config.static", "config.settings"},
     {"notifications.models", "notifications.prepared"},
-    {"notifications.audiences", "notifications.frames", "notifications.times", "notifications.filters"},
+    {
+        "notifications.audiences",
+        "notifications.frames",
+        "notifications.times",
+        "notifications.filters",
+        "notifications.management.shell",
+    },
     {"notifications.entries", "notifications.walk"},
     {"notifications.doorbell"},
     {"notifications.log"},
@@ -44,13 +50,15 @@ STOREYS = [
     {"notifications.views.signed_in"},
     {
         "notifications.views.inbox",
+        "notifications.views.bell",
         "notifications.views.notice",
         "notifications.views.send",
         "notifications.views.echo",
+        "notifications.views.test_notice",
         "notifications.views.health",
         "notifications.admin",
     },
-    {"notifications.urls", "config.urls"},
+    {"notifications.urls", "config.urls", "notifications.templatetags.notices"},
 ]
 COMMANDS = "notifications.management.commands."
 MIGRATIONS = "notifications.migrations."
