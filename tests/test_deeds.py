@@ -192,8 +192,8 @@ def test_marking_unread_brings_back_from_the_archive(ada):
 
 
 def test_what_is_archived_leaves_the_inbox_and_is_read(ada):
-    notice, _ = publish("one"), publish("two")
     brian = person("brian")
+    notice, _ = publish("one"), publish("two")
 
     assert archive(ada, [notice.pk]) == Deed([notice.pk], count=1, change=1)
 
@@ -275,7 +275,7 @@ def test_everything_that_matches_up_to_a_place_is_archived(ada):
 @pytest.mark.parametrize("verb", BY_ID)
 @pytest.mark.parametrize("tab", ["all", "unread", "archived"])
 def test_a_deed_is_done_with_all_that_a_tab_holds_and_that_is_not_so_yet(ada, verb, tab, monkeypatch):
-    """In several goes, where there is too much for one; each says whether there is more, and none does a thing twice."""
+    """In several goes, where there is too much for one; each says if there is more, and none does a thing twice."""
     monkeypatch.setattr(deeds, "MOST_AT_ONCE", 2)
     for _ in range(12):
         publish()
@@ -283,10 +283,8 @@ def test_a_deed_is_done_with_all_that_a_tab_holds_and_that_is_not_so_yet(ada, ve
     ids = list(Notice.objects.order_by("published").values_list("pk", flat=True))
     for pair, deed in ((ids[0:2], archive), (ids[2:4], mark_unread), (ids[6:8], mark_read), (ids[8:10], mark_seen)):
         deed(ada, pair)
-    before, in_tab = (
-        {n.pk: n for n in visible_to(ada)},
-        {n.pk for n in newest(ada, standing_of(ada), 99, None, Filter(tab))},
-    )
+    before = {notice.pk: notice for notice in visible_to(ada)}
+    in_tab = {notice.pk for notice in newest(ada, standing_of(ada), 99, None, Filter(tab))}
     is_so = {
         "read": lambda n: n.is_read,
         "unread": lambda n: not n.is_read,
