@@ -11,7 +11,7 @@ import pytest
 from django.db import connection, transaction
 from django.utils import timezone
 
-from notifications import deeds
+from notifications import deeds, walk
 from notifications.deeds import (
     NOTHING,
     CannotUndo,
@@ -274,9 +274,14 @@ def test_everything_that_matches_up_to_a_place_is_archived(ada):
 
 @pytest.mark.parametrize("verb", BY_ID)
 @pytest.mark.parametrize("tab", ["all", "unread", "archived"])
-def test_a_deed_is_done_with_all_that_a_tab_holds_and_that_is_not_so_yet(ada, verb, tab, monkeypatch):
+@pytest.mark.parametrize("stops", [False, True])
+def test_a_deed_is_done_with_all_that_a_tab_holds_and_that_is_not_so_yet(ada, verb, tab, stops, monkeypatch):
     """In several goes, where there is too much for one; each says if there is more, and none does a thing twice."""
     monkeypatch.setattr(deeds, "MOST_AT_ONCE", 2)
+    if stops:  # its search takes too long
+        monkeypatch.setattr(deeds, "SEARCH_SECONDS", -1)
+        monkeypatch.setattr(walk, "WIDER", 1)
+        monkeypatch.setattr(walk, "WIDEST", 1)
     for _ in range(12):
         publish()
     mark_all_read(ada, 6)
@@ -294,17 +299,16 @@ def test_a_deed_is_done_with_all_that_a_tab_holds_and_that_is_not_so_yet(ada, ve
     }[verb]
     expected = {pk for pk in in_tab if not is_so(before[pk])}
 
-    done, more = [], True
-    while more:
-        deed = BY_ID[verb](ada, Matching(Filter(tab), EVERYTHING))
-        done, more = done + deed.ids, deed.more
+    done, through = [], EVERYTHING
+    while through is not None:
+        deed = BY_ID[verb](ada, Matching(Filter(tab), through if stops else EVERYTHING))
+        done, through = done + deed.ids, deed.through
         assert len(deed.ids) <= 2
 
     assert sorted(done) == sorted(expected)
     assert all(is_so(n) for n in visible_to(ada) if n.pk in in_tab)
-    assert {n.pk for n in visible_to(ada) if not is_so(n)} == {
-        pk for pk, n in before.items() if not is_so(n)
-    } - expected
+    others = {pk for pk, notice in before.items() if not is_so(notice)} - expected
+    assert {notice.pk for notice in visible_to(ada) if not is_so(notice)} == others
 
 
 def test_all_read_honours_the_filter(ada):
