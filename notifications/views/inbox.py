@@ -192,9 +192,9 @@ def read_all(request: SignedInRequest) -> HttpResponse:
 @says_what_is_wrong
 def undo(request: SignedInRequest) -> HttpResponse:
     """Take back the last deed, which ``change`` names."""
-    deeds.undo(request.user, whole(request.POST, "change"))
+    change = deeds.undo(request.user, whole(request.POST, "change"))
     if is_script(request):
-        return JsonResponse({"undone": True})
+        return JsonResponse({"change": change})
     messages.success(request, _("It is undone."))
     return back(request)
 
