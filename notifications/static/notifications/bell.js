@@ -11,6 +11,7 @@ const SPREAD_MS = 700 // and not by all open bells at the same moment
 const SAY_AFTER_MS = 1_000
 const LONGEST_TIMER_MS = 3_600_000 // browsers overflow beyond 24.8 days, and fire at once
 const EDGE_PX = 8 // the panel stays so far from the window's edge
+const LEAST_HEIGHT_PX = 240 // with less room than this below the bell, the page has to be scrolled instead
 
 class NoticeBell extends HTMLElement {
   #socket
@@ -193,6 +194,7 @@ class NoticeBell extends HTMLElement {
     this.#part(".read-all").through.value = through
     this.#recount({ unseen: Number(unseen), position: positionIn(cursor) })
     tellTimes(list)
+    this.#place()
     const ends = [...list.querySelectorAll(".notice")].map((row) => Date.parse(row.dataset.expires) || Infinity)
     this.#expireAt(Math.min(...ends.filter((end) => end > Date.now() && end < Infinity)))
     if (this.isOpen) this.#markSeen()
@@ -265,11 +267,13 @@ class NoticeBell extends HTMLElement {
   #place = () => {
     if (!this.isOpen) return
     const panel = this.#part(".panel")
-    panel.style.translate = ""
-    const { left, right } = panel.getBoundingClientRect()
-    const width = document.documentElement.clientWidth
+    panel.style.translate = panel.style.maxHeight = ""
+    const { left, right, top } = panel.getBoundingClientRect()
+    const { clientWidth: width, clientHeight: height } = document.documentElement
     if (left < EDGE_PX) panel.style.translate = `${EDGE_PX - left}px`
     else if (right > width - EDGE_PX) panel.style.translate = `${width - EDGE_PX - right}px`
+    const room = height - EDGE_PX - top
+    if (room > LEAST_HEIGHT_PX && room < panel.offsetHeight) panel.style.maxHeight = `${room}px`
   }
 
   #part(selector) {
