@@ -17,9 +17,9 @@ const once = (load) => {
 }
 
 const list = element("inbox")
-const { cursor, stamp, reader, events, query } = list.dataset
+const { cursor, stamp, reader, events, at, query } = list.dataset
 const attention = JSON.parse(list.dataset.attention || "{}")
-const socket = new NoticeSocket({ url: socketUrl(list.dataset.socket), cursor, stamp, reader, events })
+const socket = new NoticeSocket({ url: socketUrl(list.dataset.socket), cursor, stamp, reader, events, at })
 const newcomers = new Newcomers({ list, button: element("new-notices"), pause: element("pause") })
 const counts = new Counts({
   unread: element("unread"), unseen: element("unseen"), all: element("count-all"), archived: element("count-archived"),
