@@ -95,6 +95,8 @@ async def test_300_missed_notices_are_replayed_and_301_are_a_reset(server, backs
     await missed_300.leave()
     missed = backstage.send_many("Missed", MANY)
 
+    witness = await listen(server, server.sessions["cleo"], cursor=missed_300.cursor)
+    await witness.receives(missed[-1])  # so far is the server
     await missed_301.open()
     await missed_300.open()
 
