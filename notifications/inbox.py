@@ -132,6 +132,12 @@ def mark_all_read(user: User, through: int) -> int:
     return mark.through
 
 
+def tell_afresh(user: User) -> None:
+    """What the pages of ``user`` go by has changed: they take themselves afresh."""
+    with transaction.atomic():
+        _tell_on_commit(user, _next_change(user).changes)
+
+
 def readers_of(notice: Notice) -> QuerySet[User]:
     """The people whom ``notice`` reaches now and who have read it."""
     receipt = Receipt.objects.filter(notice=notice, user=OuterRef("pk"))

@@ -11,6 +11,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from notifications import inbox as inboxes
+from notifications.attention import for_page, preferences_of
 from notifications.views.signed_in import SignedInRequest
 
 PAGE_SIZE = 50
@@ -36,6 +37,7 @@ def inbox(request: SignedInRequest) -> HttpResponse:
         "unread_shown": _shown(standing.unread),
         "older": older,
         "newest_first_page": before is None,
+        "attention": for_page(preferences_of(request.user), muted=False),
     }
     return render(request, "notifications/inbox.html", context)
 

@@ -31,15 +31,18 @@ socket.addEventListener("welcome", ({ detail }) => {
   reads.sayAgain()
 })
 socket.addEventListener("notice", ({ detail }) => {
-  if (inbox.show(detail)) announcer.arrived(detail.notice.level)
+  const { id, recalled } = detail.notice
+  if (inbox.show(detail)) attend((attention) => attention.arrived(detail))
+  else if (recalled) noLongerAttend([id])
 })
 socket.addEventListener("inbox", ({ detail }) => {
   reads.confirmed(detail)
   inbox.update(detail)
   unread.rebase(detail)
+  noLongerAttend(detail.read ?? [])
 })
 socket.addEventListener("reset", () => catchUp.reset())
-catchUp.addEventListener("arrived", ({ detail }) => detail.forEach((level) => announcer.arrived(level)))
+catchUp.addEventListener("arrived", ({ detail }) => attend((attention) => attention.caughtUp(detail)))
 connection.addEventListener("retry", () => socket.retryNow())
 
 inbox.addEventListener("read", ({ detail }) => reads.read(detail.id, detail))
@@ -56,6 +59,33 @@ socket.addEventListener("state", ({ detail }) => {
   if (detail.reason === "signed-out") signedOut = true
   else if (detail.state === "live" && signedOut) location.reload()
 })
+
+// Attention, once something asks for it
+
+let attention
+
+function attend(use) {
+  attention ??= import("./attention.js").then(({ Attention }) => new Attention({ announcer, settings, isRowVisible }))
+  attention.then(use)
+}
+
+const noLongerAttend = (ids) => attention?.then((attention) => attention.gone(ids))
+const settings = () => JSON.parse(list.dataset.attention)
+
+function isRowVisible(id) {
+  const box = document.getElementById(`notice-${id}`)?.getBoundingClientRect()
+  return box !== undefined && box.height > 0 && box.bottom > 0 && box.top < innerHeight
+}
+
+// The app, once the page has nothing better to do
+
+const whenIdle = window.requestIdleCallback ?? ((act) => setTimeout(act, 1_000))
+const becameLive = ({ detail }) => {
+  if (detail.state !== "live") return
+  socket.removeEventListener("state", becameLive)
+  whenIdle(async () => (await import("./app.js")).keepForOffline(() => socket.position))
+}
+socket.addEventListener("state", becameLive)
 
 keepTelling(document)
 foldLongBodies(list)
