@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
@@ -33,7 +34,7 @@ def preferences(request: SignedInRequest) -> HttpResponse:
     kept = preferences_of(request.user)  # a form that was refused has written into the other one
     now = timezone.now()
     zone = kept.time_zone or settings.TIME_ZONE
-    context = {
+    context: dict[str, Any] = {
         "form": form,
         "zone": zone,
         "clock": now.astimezone(ZoneInfo(zone)).time(),

@@ -1,14 +1,13 @@
 /** How far may a notice that has just arrived go to get somebody's attention, and which tab of the browser does it? */
 
-import { Announcer } from "./status.js"
 import { Toasts } from "./toasts.js"
-import { phraseFor } from "./words.js"
+import { phrase, phraseFor } from "./words.js"
 
 const LADDER = ["nothing", "row", "announce", "toast", "sound", "desktop"] // each rung includes those below it
 const TOGETHER_MS = 50 // arrivals within this are decided together: a burst asks once which of them are muted
 const HELD_MS = 10_000 // longer than the slowest tab needs to hear of the same notice
 const BETWEEN_SOUNDS_MS = 1_000
-const MISSED_TOGETHER_MS = 1_000 // a long replay comes in several pieces, and is one sentence
+const SAID_TOGETHER_MS = 1_000 // what comes in several pieces is one sentence
 const MOST_ASKED = 500 // notices in one question to the server, which keeps the address short enough
 
 const reaches = (rung, other) => LADDER.indexOf(rung) >= LADDER.indexOf(other)
@@ -59,7 +58,7 @@ export class Attention extends EventTarget {
   #settings
   #isRowVisible
   #toasts = new Toasts()
-  #alarm = new Announcer(alarm())
+  #alarm = new Alarm()
   #arrivals = []
   #timer = 0
   #missed = 0
@@ -108,8 +107,8 @@ export class Attention extends EventTarget {
 
   /** Each page announces what it shows: a screen reader speaks only for the one in front. The rest is done once. */
   #climb(notice, rung, { volume }) {
-    const announcer = notice.level === "error" ? this.#alarm : this.#announcer
-    announcer.arrived(notice.level)
+    if (notice.level === "error") this.#alarm.arrived(notice.title)
+    else this.#announcer.arrived(notice.level)
     if (reaches(rung, "toast")) this.#toast(notice)
     if (reaches(rung, "sound")) this.#play(notice, volume)
     if (reaches(rung, "desktop")) this.#alert(notice)
@@ -121,7 +120,7 @@ export class Attention extends EventTarget {
     this.#missedTimer ||= setTimeout(() => {
       this.#announcer.say(phraseFor("missed", this.#missed))
       this.#missed = this.#missedTimer = 0
-    }, MISSED_TOGETHER_MS)
+    }, SAID_TOGETHER_MS)
   }
 
   async #toast(notice) {
@@ -163,12 +162,30 @@ async function withoutMuted(notices) {
   }
 }
 
-/** The one element with role="alert": there before it speaks, or nobody would hear it. */
-function alarm() {
-  const element = document.createElement("p")
-  element.id = "alarm"
-  element.className = "visually-hidden"
-  element.setAttribute("role", "alert")
-  document.body.append(element)
-  return element
+/** Interrupts what a screen reader says, for errors only; all else waits its turn with the announcer. */
+class Alarm {
+  #element = document.createElement("p")
+  #titles = []
+  #timer = 0
+
+  constructor() {
+    this.#element.id = "alarm"
+    this.#element.className = "visually-hidden"
+    this.#element.setAttribute("role", "alert") // there before it speaks, or nobody would hear it
+    document.body.append(this.#element)
+  }
+
+  arrived(title) {
+    this.#titles.push(title)
+    if (this.#timer) return
+    this.#element.textContent = "" // the same words twice in a row would not be heard the second time
+    this.#timer = setTimeout(this.#speak, SAID_TOGETHER_MS)
+  }
+
+  #speak = () => {
+    const [title, ...others] = this.#titles.splice(0)
+    this.#timer = 0
+    this.#element.textContent =
+      others.length === 0 ? phrase("alarm").replace("{title}", () => title) : phraseFor("error", others.length + 1)
+  }
 }
