@@ -169,6 +169,7 @@ LANGUAGES = [("en", _("English")), ("zh-hans", _("Simplified Chinese"))]
 LOCALE_PATHS = [BASE_DIR / "locale"]
 TIME_ZONE = env.str("TIME_ZONE", default="") or "UTC"
 USE_TZ = True
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 1100  # a deed names up to 1,000 notices
 STATIC_URL = "static/"
 STATIC_ROOT = DATA_DIR / "static"
 STORAGES = {
@@ -210,6 +211,6 @@ LOGGING = {
         "notifications.live.hub": {"filters": ["once_a_minute"]},
         "notifications.live.rounds": {"filters": ["once_a_minute"]},
         "notifications.live.warden": {"filters": ["once_a_minute"]},
-        "notifications.inbox": {"filters": ["once_a_minute"]},
+        "notifications.deeds": {"filters": ["once_a_minute"]},
     },
 }

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
 from django.db.models import Q, QuerySet
+from django.utils.translation import gettext as _
 
 from notifications.models import Subscription, Topic
 
@@ -181,6 +182,20 @@ def people_in(audiences: Iterable[Audience]) -> QuerySet[User]:
             case "topic":
                 members |= Q(pk__in=Subscription.objects.filter(topic__slug=audience.key).values("user"))
     return get_user_model().objects.filter(members, is_active=True)
+
+
+def in_words(audiences: Iterable[str]) -> dict[str, str]:
+    """One person's own audiences as they know them: “Everyone”, “Only you”, the names of their groups and topics."""
+    parsed = [Audience.parse(audience) for audience in audiences]
+    groups = [each.key for each in parsed if each.kind == "group"]
+    topics = [each.key for each in parsed if each.kind == "topic"]
+    names: dict[str, str] = {"everyone": _("Everyone"), "staff": _("All staff"), "user": _("Only you")}
+    words = {str(each): names[each.kind] for each in parsed if each.kind in names}
+    if groups:
+        words |= {f"group:{pk}": name for pk, name in Group.objects.filter(pk__in=groups).values_list("pk", "name")}
+    if topics:
+        words |= {f"topic:{s}": name for s, name in Topic.objects.filter(slug__in=topics).values_list("slug", "name")}
+    return words
 
 
 def describe(audiences: Iterable[Audience]) -> list[str]:

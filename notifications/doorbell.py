@@ -41,15 +41,15 @@ class LogGrew(Struct, tag="log_grew", frozen=True):
 
 
 class InboxChanged(Struct, tag="inbox_changed", frozen=True):
-    """One person's read state changed, for the `change`-th time; `text` is the frame for all of their sockets.
+    """One person's inbox changed, for the `change`-th time; `text` is the frame for all of their sockets.
 
-    Every notice that it speaks of was published at or below `position`.
+    Without it they begin afresh. Every notice that it speaks of was published at or below `position`.
     """
 
     user_id: int
     change: int
     position: int
-    text: str
+    text: str | None
 
 
 class AccessChanged(Struct, tag="access_changed", frozen=True):

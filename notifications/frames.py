@@ -55,8 +55,8 @@ class NoticeBody(Struct, frozen=True):
 class Welcome(Struct, tag="welcome", frozen=True, omit_defaults=True):
     """`cursor`: what the client holds now; what follows comes after it. `stamp`: come back with it, too.
 
-    `unread` is true as of `position`, and 1000 stands for that many or more; who comes back with the right stamp has
-    kept count, and is not told it.
+    `unread` and `unseen` are true as of `position`, and 1000 stands for that many or more; who comes back with the
+    right stamp has kept count, and is not told them.
     `heartbeat` is in seconds.
     """
 
@@ -66,6 +66,7 @@ class Welcome(Struct, tag="welcome", frozen=True, omit_defaults=True):
     resumed: bool
     heartbeat: float
     unread: int | None = None
+    unseen: int | None = None
     delayed: bool = False  # see Heartbeat
 
 
@@ -75,18 +76,25 @@ class NoticeFrame(Struct, tag="notice", frozen=True):
 
 
 class Inbox(Struct, tag="inbox", frozen=True, omit_defaults=True):
-    """Read state changed, in this or another tab: these `read` ids, or all that was `published` ≤ `read_through`.
+    """What a person did, in this or another tab: with these ids, or with all that was `published` ≤ `read_through`.
 
-    `unread` is true as of `position`: a notice published later is not in it; 1000 stands for that many or more.
+    What was `archived` has left the inbox and is read; what was `unarchived` is back in it. `seen` was on a screen.
+    `unread` and `unseen` are true as of `position`: a notice published later is not in them; 1000 stands for that
+    many or more.
     `changes` takes the place of the first part of the stamp. (Not of all of it: of other audiences a page hears by a
     `reset`.)
     """
 
     unread: int
+    unseen: int
     position: int
     changes: int
     read: list[int] | None = None
     read_through: int | None = None
+    marked_unread: list[int] | None = None
+    archived: list[int] | None = None
+    unarchived: list[int] | None = None
+    seen: list[int] | None = None
 
 
 class Heartbeat(Struct, tag="heartbeat", frozen=True, omit_defaults=True):
@@ -99,7 +107,8 @@ class Heartbeat(Struct, tag="heartbeat", frozen=True, omit_defaults=True):
 class Reset(Struct, tag="reset", frozen=True):
     """Replaying notices does not lead from what the client holds to what is: fetch the inbox afresh, go on from there.
 
-    Too much was missed, the cursor or the stamp means nothing here, or the reader's audiences have just changed.
+    Too much was missed, the cursor or the stamp means nothing here, the reader's audiences have just changed, or they
+    did something that no frame tells of: to more than 500 notices, took something back, muted a topic.
     """
 
 

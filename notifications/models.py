@@ -201,14 +201,26 @@ class Posting(models.Model):
 
 
 class Receipt(models.Model):
-    """One person has read one notice."""
+    """One person's dealings with one notice. That there is one means: they have seen it.
+
+    A notice is read if `read_at` says so, or by the person's read mark, unless it was marked unread since; see
+    `ReadMark`. What is archived is read. `published` is the notice's, so that what was archived, and what was marked
+    unread, stands in order in an index of its own; the version before this one wrote receipts without it.
+    """
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="receipts")
     notice = models.ForeignKey(Notice, models.CASCADE, related_name="receipts")
-    read_at = models.DateTimeField(default=timezone.now)
+    published = models.BigIntegerField(null=True)
+    read_at = models.DateTimeField(null=True)
+    unread_change = models.BigIntegerField(null=True, help_text="the change that marked it unread")
+    archived_at = models.DateTimeField(null=True)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["user", "notice"], name="one_receipt_each")]
+        indexes = [
+            models.Index(fields=["user", "published"], condition=Q(archived_at__isnull=False), name="receipt_archived"),
+            models.Index(fields=["user", "published"], condition=Q(unread_change__isnull=False), name="receipt_unread"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.user} · {self.notice}"
@@ -217,12 +229,15 @@ class Receipt(models.Model):
 class ReadMark(models.Model):
     """Everything published at or below `through` is read by this person: "mark all read" is one row.
 
-    `changes` counts each time this person has read something, here or by receipts: a page that knows another number
-    has missed some of it.
+    Not what they have marked unread since: by a change later than `through_change`, which moved the mark.
+    `changes` counts each time this person has changed their inbox, here or by receipts: a page that knows another
+    number has missed some of it.
     """
 
     user = models.OneToOneField(settings.AUTH_USER_MODEL, models.CASCADE, primary_key=True, related_name="read_mark")
     through = models.BigIntegerField(default=0)
+    # The version before this one knows nothing of it, and may still write while hosts are upgraded one by one.
+    through_change = models.BigIntegerField(default=0, db_default=0)
     changes = models.BigIntegerField(default=0)
 
     def __str__(self) -> str:
@@ -249,6 +264,32 @@ class Preferences(models.Model):
 
     def __str__(self) -> str:
         return str(self.user)
+
+
+class Undo(models.Model):
+    """How things were before the last thing that a person did in their inbox."""
+
+    user = models.OneToOneField(settings.AUTH_USER_MODEL, models.CASCADE, primary_key=True, related_name="+")
+    change = models.BigIntegerField(help_text="the change that it takes back")
+    at = models.DateTimeField()
+    before = models.JSONField(help_text="receipts, and the read mark if it was moved")
+
+    def __str__(self) -> str:
+        return f"{self.user} · {self.change}"
+
+
+class Mute(models.Model):
+    """One person wants no attention for one topic, until then or for good. Its notices still come into the inbox."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="mutes")
+    topic = models.ForeignKey(Topic, models.CASCADE, related_name="mutes")
+    until = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["user", "topic"], name="one_mute_each")]
+
+    def __str__(self) -> str:
+        return f"{self.user} · {self.topic}"
 
 
 class ServerProcess(models.Model):

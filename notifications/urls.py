@@ -1,11 +1,22 @@
 from django.urls import path
 
-from notifications.views import app, echo, health, inbox, preferences, send
+from notifications.views import app, echo, health, inbox, notice, preferences, send
 
 urlpatterns = [
     path("", inbox.inbox, name="inbox"),
     path("read/", inbox.read, name="read"),
+    path("unread/", inbox.unread, name="unread"),
+    path("archive/", inbox.archive, name="archive"),
+    path("unarchive/", inbox.unarchive, name="unarchive"),
+    path("seen/", inbox.seen, name="seen"),
     path("read-all/", inbox.read_all, name="read_all"),
+    path("undo/", inbox.undo, name="undo"),
+    path("counts/", inbox.counts, name="counts"),
+    path("notices/<int:pk>/", notice.notice, name="notice"),
+    path("notices/<int:pk>/why/", notice.why, name="why"),
+    path("mute/", notice.mute, name="mute"),
+    path("unmute/", notice.unmute, name="unmute"),
+    path("muted/", notice.muted, name="muted"),
     path("send/", send.send, name="send"),
     path("preferences/", preferences.preferences, name="preferences"),
     path("manifest.webmanifest", app.manifest, name="manifest"),

@@ -11,7 +11,8 @@ from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_K
 from django.contrib.sessions.models import Session
 from django.utils import timezone
 
-from notifications.inbox import mark_read, standing_of
+from notifications.deeds import mark_read
+from notifications.inbox import standing_of
 from notifications.live.access import (
     SESSION_OVER,
     WITHDRAWN,

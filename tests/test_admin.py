@@ -11,7 +11,7 @@ from django.contrib.admin.models import LogEntry
 from django.urls import reverse
 from django.utils import timezone
 
-from notifications.inbox import mark_read
+from notifications.deeds import mark_read
 from notifications.models import Notice, ServerProcess
 from notifications.sending import recall_notice
 from tests.people import group, person, publish, send, topic

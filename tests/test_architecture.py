@@ -14,11 +14,19 @@ from tests.machine import ROOT
 STOREYS = [
     {"config.redis", "config.logs", "config.errors", "config.probes", "config.static", "config.settings"},
     {"notifications.models", "notifications.prepared"},
-    {"notifications.audiences", "notifications.frames", "notifications.times", "notifications.attention"},
+    {
+        "notifications.audiences",
+        "notifications.frames",
+        "notifications.times",
+        "notifications.filters",
+        "notifications.attention",
+    },
     {"notifications.entries", "notifications.walk"},
     {"notifications.doorbell"},
     {"notifications.log"},
     {"notifications.sending", "notifications.inbox", "notifications.access_bells"},
+    {"notifications.deeds"},
+    {"notifications.muting"},
     {"notifications.apps"},
     {
         "notifications.live.database",
@@ -41,6 +49,7 @@ STOREYS = [
     {"notifications.views.signed_in"},
     {
         "notifications.views.inbox",
+        "notifications.views.notice",
         "notifications.views.send",
         "notifications.views.echo",
         "notifications.views.health",

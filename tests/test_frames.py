@@ -47,7 +47,7 @@ BODY = NoticeBody(
     ("frame", "written"),
     [
         (
-            Welcome(cursor="e:7", stamp="3-ab", position=9, resumed=True, unread=3, heartbeat=25.0),
+            Welcome(cursor="e:7", stamp="3-ab", position=9, resumed=True, unread=3, unseen=2, heartbeat=25.0),
             {
                 "type": "welcome",
                 "cursor": "e:7",
@@ -55,6 +55,7 @@ BODY = NoticeBody(
                 "position": 9,
                 "resumed": True,
                 "unread": 3,
+                "unseen": 2,
                 "heartbeat": 25.0,
             },
         ),
@@ -78,12 +79,12 @@ BODY = NoticeBody(
             },
         ),
         (
-            Inbox(unread=2, position=9, changes=3, read=[1]),
-            {"type": "inbox", "unread": 2, "position": 9, "changes": 3, "read": [1]},
+            Inbox(unread=2, unseen=1, position=9, changes=3, read=[1]),
+            {"type": "inbox", "unread": 2, "unseen": 1, "position": 9, "changes": 3, "read": [1]},
         ),
         (
-            Inbox(unread=0, position=9, changes=3, read_through=9),
-            {"type": "inbox", "unread": 0, "position": 9, "changes": 3, "read_through": 9},
+            Inbox(unread=0, unseen=0, position=9, changes=3, read_through=9),
+            {"type": "inbox", "unread": 0, "unseen": 0, "position": 9, "changes": 3, "read_through": 9},
         ),
         (Heartbeat(position=9), {"type": "heartbeat", "position": 9}),
         (Reset(), {"type": "reset"}),

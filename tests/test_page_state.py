@@ -11,8 +11,9 @@ from django.utils import timezone
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from notifications import access_bells, doorbell, inbox, log
-from notifications.inbox import mark_all_read, mark_read, standing_of, visible_to
+from notifications import access_bells, deeds, doorbell, log
+from notifications.deeds import mark_all_read, mark_read
+from notifications.inbox import standing_of, visible_to
 from notifications.live import hub as hubs
 from notifications.live import warden
 from notifications.live.consumers import NoticeConsumer
@@ -267,7 +268,7 @@ def test_every_page_ends_up_as_one_that_is_fetched_afresh(history, monkeypatch, 
     monkeypatch.setattr(warden, "AGAIN_SECONDS", 0.03)
     monkeypatch.setattr(hubs, "CROSSING_SECONDS", 0.01)
     world = World()
-    for module in (log, inbox, access_bells):
+    for module in (log, deeds, access_bells):
         monkeypatch.setattr(module, "ring", world.ring)
     assert doorbell.ring is not world.ring
 

@@ -8,7 +8,7 @@ from datetime import time
 import pytest
 from django.urls import reverse
 
-from notifications import inbox
+from notifications import deeds
 from notifications.forms import PreferencesForm
 from notifications.models import Preferences
 from tests.people import person
@@ -39,7 +39,7 @@ def ada(client):
 def told_afresh(monkeypatch):
     """Whose pages were told to take themselves afresh."""
     people = []
-    monkeypatch.setattr(inbox, "tell_afresh", people.append)
+    monkeypatch.setattr(deeds, "begin_afresh", people.append)
     return people
 
 

@@ -14,7 +14,7 @@ from channels.consumer import AsyncConsumer
 from django.conf import settings
 from django.db import Error as DatabaseError
 
-from notifications import frames, inbox
+from notifications import deeds, frames
 from notifications.frames import Alive, BadFrame, CloseCode, Error, Inbox, Read, ReadAll, Welcome, encode
 from notifications.inbox import Standing
 from notifications.live.access import Arrival, Knock, Receive, Scope, Send, session_key_of, user_called
@@ -147,6 +147,7 @@ async def _begin(connection: Connection, hub: Hub, standing: Standing, cursor: s
         position=here.position,
         resumed=known and bool(cursor),
         unread=standing.unread,
+        unseen=standing.unseen,
         heartbeat=settings.HEARTBEAT_SECONDS,
         delayed=connection.delayed,
     )
@@ -200,11 +201,11 @@ async def _mark(connection: Connection, ids: list[int]) -> None:
 
 def _mark_read(user_id: int, ids: list[int], changes: int) -> Inbox | None:
     user = user_called(user_id)
-    return None if inbox.mark_read(user, ids) else inbox.nothing_read(user, changes)
+    return None if deeds.mark_read(user, ids).ids else deeds.nothing_read(user, changes)
 
 
 def _mark_all_read(user_id: int, through: int) -> None:
-    inbox.mark_all_read(user_called(user_id), through)
+    deeds.mark_all_read(user_called(user_id), through)
 
 
 def _drain(connection: Connection, hub: Hub) -> None:

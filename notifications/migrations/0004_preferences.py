@@ -8,8 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('auth', '0012_alter_user_first_name_max_length'),
-        ('notifications', '0002_posting_published'),
+        ('notifications', '0003_deeds'),
     ]
 
     operations = [

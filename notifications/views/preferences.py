@@ -14,7 +14,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 
-from notifications import inbox
+from notifications import deeds, muting
 from notifications.attention import is_quiet, preferences_of
 from notifications.forms import PreferencesForm
 from notifications.views.signed_in import SignedInRequest
@@ -28,7 +28,7 @@ def preferences(request: SignedInRequest) -> HttpResponse:
     form = PreferencesForm(request.POST or None, instance=kept)
     if request.method == "POST" and form.is_valid():
         form.save()
-        inbox.tell_afresh(request.user)
+        deeds.begin_afresh(request.user)
         messages.success(request, _("Your preferences are saved."))
         return redirect("preferences")
     kept = preferences_of(request.user)  # a form that was refused has written into the other one
@@ -40,6 +40,6 @@ def preferences(request: SignedInRequest) -> HttpResponse:
         "clock": now.astimezone(ZoneInfo(zone)).time(),
         "is_quiet": is_quiet(kept, now),
         "quiet_hours_set": kept.quiet_from is not None,
-        "mutes": [],
+        "mutes": muting.mutes_in_force(request.user),
     }
     return render(request, "notifications/preferences.html", context, status=422 if form.errors else 200)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.gestures import another_tab, expect_announced, expect_live, expect_unread, mark_read, row
-from tests.browser.script import Script
+from tests.browser.gestures import another_tab, expect_announced, expect_live, mark_read, row
 from tests.browser.test_for_everyone import expect_accessible, expect_narrow
 
 ENOUGH_TO_SCROLL = 30
@@ -16,7 +15,10 @@ window.sounds = window.alerts = 0
 const resume = AudioContext.prototype.resume
 AudioContext.prototype.resume = function () { window.sounds += 1; return resume.call(this) }
 const show = ServiceWorkerRegistration.prototype.showNotification
-ServiceWorkerRegistration.prototype.showNotification = function (...all) { window.alerts += 1; return show.apply(this, all) }
+ServiceWorkerRegistration.prototype.showNotification = function (...all) {
+  window.alerts += 1
+  return show.apply(this, all)
+}
 """
 ALERTS = """async () => {
     const registration = await navigator.serviceWorker.ready
