@@ -66,7 +66,8 @@ def test_several_at_once_are_announced_in_one_sentence(open_inbox, ada, send):
     for level in ("info", "error", "warning", "error"):
         send(f"One {level}", ada, level=level)
 
-    expect_announced(page, "4 new notices, 2 errors, 1 warning")
+    expect_announced(page, "2 new notices, 1 warning")
+    expect(page.locator("#alarm")).to_have_text("2 errors")
     expect_unread(page, 4)
 
 
