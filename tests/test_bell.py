@@ -186,5 +186,5 @@ def test_it_takes_the_same_queries_however_full_the_inbox_is(client, ada, django
     for number in range(notices):
         publish(f"Notice {number}")
 
-    with django_assert_max_num_queries(12):
+    with django_assert_max_num_queries(14):
         client.get("/bell/")

@@ -72,8 +72,7 @@ class NoticeBell extends HTMLElement {
 
   #listen() {
     const { socket, cursor, stamp, reader, events } = this.dataset
-    const url = socketUrl(socket)
-    this.#socket = new NoticeSocket({ url, cursor, stamp, reader, events: new URL(events, location.href) })
+    this.#socket = new NoticeSocket({ url: socketUrl(socket), cursor, stamp, reader, events })
     this.#socket.addEventListener("welcome", ({ detail }) => this.#recount(detail))
     this.#socket.addEventListener("inbox", ({ detail }) => {
       this.#recount(detail)
@@ -92,16 +91,28 @@ class NoticeBell extends HTMLElement {
 
   #heard({ position, replayed, notice }) {
     if (position === notice.published && !isOver(notice)) {
-      this.#tally.arrived(notice.published)
       this.#expireAt(Date.parse(notice.expires_at))
-      if (!replayed) this.#sayArrival()
-      this.#tell()
+      this.#receive(notice, replayed)
     } else {
       // It was recalled. Whether it was counted, only the server knows.
       this.#tally.withdrawn(notice.published)
       this.#refreshSoon()
     }
     this.#changed()
+  }
+
+  /** As far as this person wants such notices to go: docs/design.md, "Attention". The bell itself never goes beyond words. */
+  async #receive({ id, level, published }, replayed) {
+    const settings = JSON.parse(this.dataset.attention)
+    if (settings.levels[level] === "nothing") {
+      if (this.#socket.isLeader) this.#post(this.dataset.seen, [["id", id]])
+      return
+    }
+    this.#tally.arrived(published)
+    this.#tell()
+    if (replayed || settings.muted) return
+    const { rungFor } = await import("./attention.js")
+    if (!["nothing", "row"].includes(rungFor(settings, level, Date.now()))) this.#sayArrival()
   }
 
   /** Too much was missed: begin again from what the server says now, however long it takes to get it. */
@@ -187,6 +198,7 @@ class NoticeBell extends HTMLElement {
 
   #takeOver(page) {
     const { unseen, unread, through, cursor } = page.dataset
+    this.dataset.attention = page.dataset.attention
     this.#keepRows(page)
     const list = this.#part(".notices")
     list.replaceChildren(...page.childNodes)
