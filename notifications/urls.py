@@ -1,6 +1,6 @@
 from django.urls import path
 
-from notifications.views import bell, echo, health, inbox, notice, send, test_notice
+from notifications.views import app, bell, echo, health, inbox, notice, preferences, send, test_notice
 
 urlpatterns = [
     path("", inbox.inbox, name="inbox"),
@@ -20,6 +20,9 @@ urlpatterns = [
     path("bell/", bell.bell, name="bell"),
     path("send/", send.send, name="send"),
     path("test/", test_notice.test_notice, name="test_notice"),
+    path("preferences/", preferences.preferences, name="preferences"),
+    path("manifest.webmanifest", app.manifest, name="manifest"),
+    path("sw.js", app.service_worker, name="service_worker"),
     path("echo/", echo.echo, name="echo"),
     path("ws/notices/", echo.upgrade_required),
     path("ws/echo/", echo.upgrade_required),

@@ -12,6 +12,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from notifications import inbox as inboxes
+from notifications import muting
+from notifications.attention import for_page, preferences_of
 from notifications.models import Notice
 from notifications.views.signed_in import SignedInRequest
 
@@ -20,7 +22,9 @@ NEWEST = 10
 
 @dataclass(frozen=True, slots=True)
 class Bell:
-    """What a bell is rendered with: whose it is, where its socket begins, and how many notices are unseen."""
+    """What a bell is rendered with: whose it is, where its socket begins, how many notices are unseen, and how far
+    one that arrives may go.
+    """
 
     reader: int
     cursor: str
@@ -28,6 +32,7 @@ class Bell:
     unread: int
     unseen: int
     unseen_shown: str
+    attention: str
     notices: list[Notice]
 
 
@@ -45,6 +50,7 @@ def bell_of(user: User, newest: int = 0) -> Bell:
         unread=standing.unread or 0,
         unseen=unseen,
         unseen_shown=f"{inboxes.MOST_UNREAD - 1}+" if unseen == inboxes.MOST_UNREAD else str(unseen),
+        attention=for_page(preferences_of(user), muted=bool(muting.mutes_of(user))),
         notices=inboxes.newest(user, standing, newest) if newest else [],
     )
 

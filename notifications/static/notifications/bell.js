@@ -11,6 +11,7 @@ const SPREAD_MS = 700 // and not by all open bells at the same moment
 const SAY_AFTER_MS = 1_000
 const LONGEST_TIMER_MS = 3_600_000 // browsers overflow beyond 24.8 days, and fire at once
 const EDGE_PX = 8 // the panel stays so far from the window's edge
+const LEAST_HEIGHT_PX = 240 // with less room than this below the bell, the page has to be scrolled instead
 
 class NoticeBell extends HTMLElement {
   #socket
@@ -71,8 +72,7 @@ class NoticeBell extends HTMLElement {
 
   #listen() {
     const { socket, cursor, stamp, reader, events } = this.dataset
-    const url = socketUrl(socket)
-    this.#socket = new NoticeSocket({ url, cursor, stamp, reader, events: new URL(events, location.href) })
+    this.#socket = new NoticeSocket({ url: socketUrl(socket), cursor, stamp, reader, events })
     this.#socket.addEventListener("welcome", ({ detail }) => this.#recount(detail))
     this.#socket.addEventListener("inbox", ({ detail }) => {
       this.#recount(detail)
@@ -91,16 +91,28 @@ class NoticeBell extends HTMLElement {
 
   #heard({ position, replayed, notice }) {
     if (position === notice.published && !isOver(notice)) {
-      this.#tally.arrived(notice.published)
       this.#expireAt(Date.parse(notice.expires_at))
-      if (!replayed) this.#sayArrival()
-      this.#tell()
+      this.#receive(notice, replayed)
     } else {
       // It was recalled. Whether it was counted, only the server knows.
       this.#tally.withdrawn(notice.published)
       this.#refreshSoon()
     }
     this.#changed()
+  }
+
+  /** As far as this person wants such notices to go: docs/design.md, "Attention". The bell itself never goes beyond words. */
+  async #receive({ id, level, published }, replayed) {
+    const settings = JSON.parse(this.dataset.attention)
+    if (settings.levels[level] === "nothing") {
+      if (this.#socket.isLeader) this.#post(this.dataset.seen, [["id", id]])
+      return
+    }
+    this.#tally.arrived(published)
+    this.#tell()
+    if (replayed || settings.muted) return
+    const { rungFor } = await import("./attention.js")
+    if (!["nothing", "row"].includes(rungFor(settings, level, Date.now()))) this.#sayArrival()
   }
 
   /** Too much was missed: begin again from what the server says now, however long it takes to get it. */
@@ -186,6 +198,7 @@ class NoticeBell extends HTMLElement {
 
   #takeOver(page) {
     const { unseen, unread, through, cursor } = page.dataset
+    this.dataset.attention = page.dataset.attention
     this.#keepRows(page)
     const list = this.#part(".notices")
     list.replaceChildren(...page.childNodes)
@@ -193,6 +206,7 @@ class NoticeBell extends HTMLElement {
     this.#part(".read-all").through.value = through
     this.#recount({ unseen: Number(unseen), position: positionIn(cursor) })
     tellTimes(list)
+    this.#place()
     const ends = [...list.querySelectorAll(".notice")].map((row) => Date.parse(row.dataset.expires) || Infinity)
     this.#expireAt(Math.min(...ends.filter((end) => end > Date.now() && end < Infinity)))
     if (this.isOpen) this.#markSeen()
@@ -265,11 +279,13 @@ class NoticeBell extends HTMLElement {
   #place = () => {
     if (!this.isOpen) return
     const panel = this.#part(".panel")
-    panel.style.translate = ""
-    const { left, right } = panel.getBoundingClientRect()
-    const width = document.documentElement.clientWidth
+    panel.style.translate = panel.style.maxHeight = ""
+    const { left, right, top } = panel.getBoundingClientRect()
+    const { clientWidth: width, clientHeight: height } = document.documentElement
     if (left < EDGE_PX) panel.style.translate = `${EDGE_PX - left}px`
     else if (right > width - EDGE_PX) panel.style.translate = `${width - EDGE_PX - right}px`
+    const room = height - EDGE_PX - top
+    if (room > LEAST_HEIGHT_PX && room < panel.offsetHeight) panel.style.maxHeight = `${room}px`
   }
 
   #part(selector) {

@@ -40,7 +40,7 @@ class Run {
   }
 
   page() {
-    return judgePage()
+    return judgePage(performance.getEntriesByType("navigation")[0].responseEnd)
   }
 
   async socket() {
@@ -152,8 +152,7 @@ export class SelfHelp {
 
   async #try(step, run, judged) {
     const row = this.#rows.get(step.name)
-    const circumstances = { signedIn: this.#place.reader !== "", hasEvents: this.#place.events !== "" }
-    const skipped = whyNot(step, judged, circumstances)
+    const skipped = whyNot(step, judged, { signedIn: this.#place.reader !== "" })
     if (skipped) {
       row.show("skipped", skipped)
       return skipped
@@ -161,7 +160,7 @@ export class SelfHelp {
     row.show("running")
     const began = performance.now()
     const judgement = await run[step.name]()
-    row.show(judgement.state, judgement, performance.now() - began)
+    row.show(judgement.state, judgement, judgement.ms ?? performance.now() - began)
     return judgement
   }
 

@@ -18,23 +18,23 @@ export const STEPS = [
   { name: "notice", needs: ["session"], forReaders: true },
 ]
 
-/** A judgement: the step's `state`, a `finding` that names the sentence to show, and the `values` in it. */
+/** A judgement: the step's `state` (worked, late, failed, skipped), the `finding`: which sentence is shown, its `values`. */
 const worked = { state: "worked", finding: "worked", values: {} }
 const late = { state: "late", finding: "late", values: {} }
 const failed = (finding, values = {}) => ({ state: "failed", finding, values })
-export const skipped = (finding) => ({ state: "skipped", finding, values: {} })
+const skipped = (finding) => ({ state: "skipped", finding, values: {} })
 
 /** Why `step` cannot be tried, as a judgement, or null. `judged` holds the judgements so far, by name. */
-export function whyNot(step, judged, { signedIn, hasEvents }) {
+export function whyNot(step, judged, { signedIn }) {
   if (step.forReaders && !signedIn) return skipped("signIn")
-  if (step.name === "fallback" && !hasEvents) return skipped("absent")
   const has = (name) => judged[name]?.state === "worked"
   if (!step.needs.every(has)) return skipped("before")
   if (step.name === "notice" && !has("socket") && !has("fallback")) return skipped("before")
   return null
 }
 
-export const judgePage = () => worked
+/** `ms`: how long the browser waited for it. */
+export const judgePage = (ms) => ({ ...worked, ms })
 
 /**
  * `opened`: whether it opened. Otherwise `timedOut`, and what the same address and `/readyz` answer to plain requests
