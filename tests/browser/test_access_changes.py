@@ -6,7 +6,15 @@ import uuid
 
 from playwright.sync_api import expect
 
-from tests.browser.gestures import connection, expect_live, expect_offline, expect_unread, has_not_reloaded, remember, titles
+from tests.browser.gestures import (
+    connection,
+    expect_live,
+    expect_offline,
+    expect_unread,
+    has_not_reloaded,
+    remember,
+    titles,
+)
 
 
 def test_who_joins_a_group_sees_its_notices_without_a_reload_and_who_leaves_it_sees_them_no_more(
