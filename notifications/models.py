@@ -208,8 +208,10 @@ class Receipt(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["user", "notice"], name="one_receipt_each"),
             models.CheckConstraint(
-                condition=Q(read_at__isnull=False, unread_change=None) | Q(published__isnull=False, archived_at=None),
-                name="receipt_is_found_by_its_place",
+                condition=Q(read_at__isnull=False, unread_change=None, archived_at=None)
+                | Q(published__isnull=False, read_at=None, archived_at=None)
+                | Q(published__isnull=False, read_at__isnull=False, unread_change=None),
+                name="receipt_is_one_of_a_kind",
             ),
         ]
         indexes = [
