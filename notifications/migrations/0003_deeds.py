@@ -68,6 +68,11 @@ class Migration(migrations.Migration):
             model_name='mute',
             constraint=models.UniqueConstraint(fields=('user', 'topic'), name='one_mute_each'),
         ),
+        migrations.AlterField(
+            model_name='receipt',
+            name='user',
+            field=models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='receipts', to=settings.AUTH_USER_MODEL),
+        ),
         # On SQLite this writes all receipts anew: before they have more indexes.
         migrations.AddConstraint(
             model_name='receipt',
