@@ -6,6 +6,7 @@ import re
 import socket
 import socketserver
 import threading
+from contextlib import suppress
 from typing import Self
 
 from tests.servers import NoticeServer, free_port
@@ -39,7 +40,8 @@ class Proxy(socketserver.ThreadingTCPServer):
     def cut(self) -> None:
         """Cut every connection that is open."""
         for line in list(self._lines):
-            line.close()
+            _hang_up(line)
+        self._lines.clear()
 
 
 class Line(socketserver.BaseRequestHandler):
@@ -78,13 +80,13 @@ class Line(socketserver.BaseRequestHandler):
         self.request.sendall(whole)
 
     def _pump(self, source: socket.socket, goal: socket.socket) -> None:
-        try:
+        with suppress(OSError):
             while data := source.recv(65_536):
                 goal.sendall(data)
-        except OSError:
-            pass
         for line in (source, goal):
-            try:
-                line.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
+            _hang_up(line)
+
+
+def _hang_up(line: socket.socket) -> None:
+    with suppress(OSError):
+        line.shutdown(socket.SHUT_RDWR)
