@@ -48,6 +48,7 @@ socket.addEventListener("reset", async () => {
   ;(await catchUp()).reset()
 })
 connection.addEventListener("retry", () => socket.retryNow())
+newcomers.addEventListener("paused", ({ detail }) => connection.pause(detail))
 
 function showNotice(frame) {
   if (frame.notice.recalled) fetchedIsOld()
