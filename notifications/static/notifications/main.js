@@ -47,6 +47,7 @@ socket.addEventListener("reset", async () => {
   ;(await catchUp()).reset()
 })
 connection.addEventListener("retry", () => socket.retryNow())
+newcomers.addEventListener("paused", ({ detail }) => connection.pause(detail))
 
 function showNotice(frame) {
   const { id, recalled } = frame.notice
