@@ -42,6 +42,7 @@ STOREYS = [
     {"notifications.live.warden", "notifications.live.crowd", "notifications.live.rounds"},
     {"notifications.live.hub"},
     {"notifications.live.consumers"},
+    {"notifications.live.events"},
     {"notifications.live.routing", "notifications.live.application"},
     {"config.asgi"},
     {"notifications.live.server"},

@@ -12,9 +12,9 @@ from playwright.sync_api import expect
 
 from tests.browser.gestures import (
     another_tab,
-    connection,
     expect_announced,
     expect_live,
+    expect_offline,
     expect_read,
     expect_unread,
     expect_unread_row,
@@ -386,7 +386,7 @@ def test_offline_is_said_and_what_was_missed_follows_once(open_inbox, ada, send,
     expect(titles(page)).to_have_text(["Before"])
 
     page.context.set_offline(True)
-    expect(connection(page)).to_have_text("Offline")
+    expect_offline(page)
     send("Meanwhile", ada)
     page.context.set_offline(False)
 

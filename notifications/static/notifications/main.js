@@ -17,8 +17,8 @@ const once = (load) => {
 }
 
 const list = element("inbox")
-const { cursor, stamp, reader, events, query } = list.dataset
-const socket = new NoticeSocket({ url: socketUrl(list.dataset.socket), cursor, stamp, reader, events })
+const { cursor, stamp, reader, events, at, query } = list.dataset
+const socket = new NoticeSocket({ url: socketUrl(list.dataset.socket), cursor, stamp, reader, events, at })
 const newcomers = new Newcomers({ list, button: element("new-notices"), pause: element("pause") })
 const counts = new Counts({
   unread: element("unread"), unseen: element("unseen"), all: element("count-all"), archived: element("count-archived"),
@@ -47,6 +47,7 @@ socket.addEventListener("reset", async () => {
   ;(await catchUp()).reset()
 })
 connection.addEventListener("retry", () => socket.retryNow())
+newcomers.addEventListener("paused", ({ detail }) => connection.pause(detail))
 
 function showNotice(frame) {
   const { id, recalled } = frame.notice
