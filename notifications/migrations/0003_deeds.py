@@ -55,11 +55,19 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='receipt',
+            index=models.Index(condition=models.Q(('read_at', None)), fields=['user', 'published'], name='receipt_seen'),
+        ),
+        migrations.AddIndex(
+            model_name='receipt',
             index=models.Index(condition=models.Q(('archived_at__isnull', False)), fields=['user', 'published'], name='receipt_archived'),
         ),
         migrations.AddIndex(
             model_name='receipt',
             index=models.Index(condition=models.Q(('unread_change__isnull', False)), fields=['user', 'published'], name='receipt_unread'),
+        ),
+        migrations.AddConstraint(
+            model_name='receipt',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('read_at__isnull', False), ('unread_change', None)), models.Q(('archived_at', None), ('published__isnull', False)), _connector='OR'), name='receipt_is_found_by_its_place'),
         ),
         migrations.AddField(
             model_name='mute',
