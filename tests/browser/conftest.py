@@ -144,6 +144,7 @@ def visit(
 
     yield visit
     for context in used_up:
+        complaints.stop_listening_to(context)  # tabs that close one by one take the lead, and are cut off
         context.close()
     for context in reusable:
         complaints.stop_listening_to(context)

@@ -1,85 +1,92 @@
-"""A proxy in front of a server, set up as badly as a test wants it."""
+"""What stands between some people and a server: a proxy that lets no WebSocket through, or holds streams back."""
 
 from __future__ import annotations
 
+import re
 import socket
+import socketserver
 import threading
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Self
 
-from tests.servers import free_port
-
-Head = list[str]  # the request line, and one line for each header
-Spoil = Callable[[Head], Head]
+from tests.servers import NoticeServer, free_port
 
 
-def without(*names: str, under: str = "/") -> Spoil:
-    """Does not pass on these headers of requests under a path."""
+class Proxy(socketserver.ThreadingTCPServer):
+    """`url` leads to ``server``. What it does to the traffic can be changed at any time."""
 
-    def spoil(head: Head) -> Head:
-        if not head[0].split(" ")[1].startswith(under):
-            return head
-        return [line for line in head if line.partition(":")[0].lower() not in names]
+    allow_reuse_address = True
+    daemon_threads = True
 
-    return spoil
-
-
-def asking_for(host: str) -> Spoil:
-    """Asks the server by a name of its own, not by that which the browser knows."""
-    return lambda head: [f"Host: {host}" if line.lower().startswith("host:") else line for line in head]
-
-
-class Proxy:
-    """Passes on one request for each connection; what `spoil` makes of its head."""
-
-    def __init__(self, port: int, spoil: Spoil) -> None:
-        self._target = ("127.0.0.1", port)
-        self._spoil = spoil
+    def __init__(self, server: NoticeServer) -> None:
+        self.target = server
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self._listener = socket.create_server(("127.0.0.1", self.port))
-        self._open: list[socket.socket] = [self._listener]
+        self.blocks_sockets = False  # it does not know what an upgrade is
+        self.holds_back = False  # it passes a response on when that has ended
+        self.requests: list[str] = []
+        self._lines: set[socket.socket] = set()
+        super().__init__(("127.0.0.1", self.port), Line)
 
     def __enter__(self) -> Self:
-        threading.Thread(target=self._accept, daemon=True).start()
+        threading.Thread(target=self.serve_forever, daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        for each in self._open:
-            with suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
-            each.close()
+        self.shutdown()
+        self.cut()
+        self.server_close()
 
-    def _accept(self) -> None:
+    def cut(self) -> None:
+        """Cut every connection that is open."""
+        for line in list(self._lines):
+            _hang_up(line)
+        self._lines.clear()
+
+
+class Line(socketserver.BaseRequestHandler):
+    """One connection, one request."""
+
+    server: Proxy
+
+    def handle(self) -> None:
+        head = b""
+        while b"\r\n\r\n" not in head:
+            if not (data := self.request.recv(65_536)):
+                return
+            head += data
+        head, _, body = head.partition(b"\r\n\r\n")
+        self.path = head.split()[1].decode()
+        self.server.requests.append(self.path)
+        with socket.create_connection(("127.0.0.1", self.server.target.port)) as target:
+            self.server._lines |= {self.request, target}
+            target.sendall(self._changed(head) + b"\r\n\r\n" + body)
+            threading.Thread(target=self._pump, args=(self.request, target), daemon=True).start()
+            if self.server.holds_back and self.path.startswith("/events/"):
+                self._hold_back(target)
+            else:
+                self._pump(target, self.request)
+
+    def _changed(self, head: bytes) -> bytes:
+        if b"upgrade: websocket" in head.lower() and not self.server.blocks_sockets:
+            return head
+        head = re.sub(rb"(?im)^(upgrade|connection|keep-alive):.*\r\n", b"", head + b"\r\n").removesuffix(b"\r\n")
+        return head + b"\r\nConnection: close"
+
+    def _hold_back(self, target: socket.socket) -> None:
+        whole = b""
+        while data := target.recv(65_536):
+            whole += data
+        self.request.sendall(whole)
+
+    def _pump(self, source: socket.socket, goal: socket.socket) -> None:
         with suppress(OSError):
-            while True:
-                browser, _ = self._listener.accept()
-                self._open.append(browser)
-                threading.Thread(target=self._serve, args=[browser], daemon=True).start()
-
-    def _serve(self, browser: socket.socket) -> None:
-        with suppress(OSError):
-            said = b""
-            while b"\r\n\r\n" not in said:
-                if not (more := browser.recv(65_536)):
-                    return
-                said += more
-            head, _, rest = said.partition(b"\r\n\r\n")
-            lines = self._spoil(head.decode("latin-1").split("\r\n"))
-            if not any(line.lower().startswith("upgrade:") for line in lines):
-                lines = [*without("connection")(lines), "Connection: close"]
-            server = socket.create_connection(self._target)
-            self._open.append(server)
-            server.sendall("\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + rest)
-            threading.Thread(target=_pass_on, args=[browser, server], daemon=True).start()
-            _pass_on(server, browser)
+            while data := source.recv(65_536):
+                goal.sendall(data)
+        for line in (source, goal):
+            _hang_up(line)
 
 
-def _pass_on(source: socket.socket, target: socket.socket) -> None:
+def _hang_up(line: socket.socket) -> None:
     with suppress(OSError):
-        while data := source.recv(65_536):
-            target.sendall(data)
-    for each in (source, target):
-        with suppress(OSError):
-            each.shutdown(socket.SHUT_RDWR)
+        line.shutdown(socket.SHUT_RDWR)

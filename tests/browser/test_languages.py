@@ -118,7 +118,8 @@ OUTSIDE = """(() => {
 const scrolls = (element) =>
   element && (/auto|scroll/.test(getComputedStyle(element).overflowX) || scrolls(element.parentElement))
 return [...document.querySelectorAll("body *")].filter((element) => {
-    if (!element.checkVisibility() || scrolls(element.parentElement) || element.closest(".visually-hidden, .skip, noscript, svg")) return false
+    if (!element.checkVisibility() || scrolls(element.parentElement)) return false
+    if (element.closest(".visually-hidden, .skip, noscript, svg")) return false
     const { left, right, width } = element.getBoundingClientRect()
     return width > 1 && (left < -1 || right > innerWidth + 1)
 }).map((element) => element.outerHTML.slice(0, 200))

@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from playwright.sync_api import expect
 
+from tests.browser.crooked_proxy import Proxy, asking_for, without
 from tests.browser.gestures import expect_announced, tab_to, titles
-from tests.browser.proxy import Proxy, asking_for, without
 from tests.browser.test_for_everyone import expect_accessible, expect_narrow
 
 STEPS = ["page", "socket", "text", "binary", "session", "clock", "fallback", "notice"]

@@ -12,6 +12,7 @@ const ANSWER_MS = 2_000 // a leader that is asked answers within this, or anothe
 const IDS_A_FRAME = 200 // well below the 4 KiB that the server takes
 const RING_FRAMES = 300 // as many as the server replays
 const BLOCKED_AFTER = 2 // attempts in a row that nothing came of, while the server answers requests
+const CUT_OFF = 1006 // nobody has said goodbye
 const READY = "/readyz" // not /healthz: a server that is about to stop still lives, but takes no sockets
 const READY_WITHIN_MS = 5_000
 const VERSION = 1 // of what tabs say to each other; a page from before an update keeps to its own kind
@@ -485,7 +486,8 @@ export class NoticeSocket extends EventTarget {
 
   /** Nothing comes of this kind of line, although the server answers requests: take one that is no more than those. */
   async #lost({ code, heard }) {
-    if (heard || code >= 4000 || this.#kind === "polling" || !this.#events || !(await isReady())) {
+    const isOff = !heard && code === CUT_OFF && this.#kind !== "polling" && this.#events
+    if (!isOff || !(await isReady())) {
       this.#failures = 0
       return
     }
