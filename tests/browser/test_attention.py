@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+import re
+from datetime import datetime, time
+
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.gestures import another_tab, expect_announced, expect_live, mark_read, row
+from notifications.attention import QuietHours
+from tests.browser.gestures import (
+    another_tab,
+    expect_announced,
+    expect_live,
+    expect_unread,
+    expect_unseen,
+    mark_read,
+    row,
+)
+from tests.browser.script import Script
 from tests.browser.test_for_everyone import expect_accessible, expect_narrow
 
 ENOUGH_TO_SCROLL = 30
@@ -88,16 +101,28 @@ def counted(page, what):
 
 
 def test_a_level_that_is_a_row_only_comes_without_a_word(away_from_the_top, prefer, ada, send):
-    prefer(ada, info="row", success="nothing")
+    prefer(ada, info="row")
     page = away_from_the_top(ada)
 
     send("Only a row", ada)
-    send("Less than a row", ada, level="success")
     send("Announced, and a toast", ada, level="warning")
 
     expect_announced(page, "1 new notice, 1 warning")
     expect(toasts(page)).to_have_count(1)
-    expect(row(page, "Only a row")).to_have_count(1)
+    page.get_by_role("button", name="2 new notices").click()
+    expect(row(page, "Only a row")).to_be_visible()
+
+
+def test_a_level_that_wants_nothing_counts_as_seen_at_once(open_inbox, prefer, ada, send):
+    prefer(ada, info="nothing", success="row")
+    page = open_inbox(ada)
+    page.get_by_role("button", name="Pause").click()
+
+    send("Wants nothing", ada)
+    send("Wants to be counted", ada, level="success")
+
+    expect_unread(page, 2)
+    expect_unseen(page, 1)
 
 
 def test_a_level_that_is_announced_is_no_toast(away_from_the_top, ada, send):
@@ -190,6 +215,7 @@ def with_alerts(away_from_the_top, prefer, ada):
     page.add_init_script(COUNTING)
     page.reload()
     expect_live(page)
+    page.evaluate("navigator.serviceWorker.ready.then(() => true)")
     scroll_down(page)
     return page
 
@@ -230,8 +256,9 @@ def test_clicking_an_alert_opens_the_notice_in_the_page_that_is_open(with_alerts
     sent = send("Backup finished", ada)
     until_alerts(with_alerts, "Backup finished")
 
-    with with_alerts.expect_navigation(url=f"**/notices/{sent['id']}/"):
-        click_the_alert(with_alerts)
+    click_the_alert(with_alerts)
+
+    expect(with_alerts).to_have_url(re.compile(f"/notices/{sent['id']}/$"))
 
 
 def test_clicking_an_alert_leaves_a_page_alone_in_which_somebody_may_be_writing(with_alerts, ada, send):
@@ -257,10 +284,168 @@ def click_the_alert(page):
             let done
             event.waitUntil = (promise) => { done = promise }
             self.dispatchEvent(event)
-            await done.catch(() => {})
+            await done
             return opened
         }"""
     )
+
+
+# Toasts -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def script(visit, backstage, ada):
+    """Ada's inbox, scrolled down, on a server that the test plays and a clock that it moves."""
+    backstage.send_many("Earlier", ENOUGH_TO_SCROLL, ada.audience)
+    script = Script(visit(ada, None, for_good=True))
+    script.open()
+    script.welcome()
+    expect_live(script.page)
+    scroll_down(script.page)
+    script.position_told = 0
+    return script
+
+
+def arrive(script, *levels):
+    """Notices of these levels arrive, and as much time passes as their toasts need to be there."""
+    for level in levels:
+        script.position_told += 1
+        script.notice(script.position_told, level=level)
+    script.until(lambda: script.page.locator("#alarm").count())  # what decides has come
+    for _ in range(5):
+        script.wait(0.1)
+
+
+def test_a_toast_goes_by_itself_but_an_error_waits_until_it_is_dismissed(script):
+    arrive(script, "warning", "error")
+    expect(toasts(script.page)).to_have_count(2)
+
+    script.wait(9)
+
+    expect(toasts(script.page)).to_have_count(1)
+    expect(toast(script.page, "Notice 2")).to_be_visible()
+    script.wait(600)
+    toast(script.page, "Notice 2").get_by_role("button", name="Dismiss").click()
+    expect(toasts(script.page)).to_have_count(0)
+
+
+def test_no_toast_goes_while_somebody_points_at_it_or_is_in_it_with_the_keyboard(script):
+    arrive(script, "warning")
+    found = toast(script.page, "Notice 1")
+
+    found.hover()
+    script.wait(60)
+    expect(found).to_be_visible()
+
+    found.get_by_role("link").focus()
+    script.page.mouse.move(0, 0)
+    script.wait(60)
+    expect(found).to_be_visible()
+
+    script.page.locator(".brand").focus()
+    script.wait(9)
+    expect(found).to_have_count(0)
+
+
+def test_more_than_three_are_a_number_and_no_error_is_among_those_nobody_sees(script):
+    arrive(script, "warning", "warning", "warning", "warning", "error")
+
+    expect(toasts(script.page).locator(".toast-title")).to_have_text(["Notice 2", "Notice 3", "Notice 5"])
+    expect(script.page.locator(".toasts-more")).to_have_text("2 more")
+
+    arrive(script, "error", "error", "error")
+    expect(toasts(script.page).locator(".toast-title")).to_have_text(["Notice 5", "Notice 6", "Notice 7"])
+    toast(script.page, "Notice 5").get_by_role("button", name="Dismiss").click()
+    expect(toasts(script.page).locator(".toast-title")).to_have_text(["Notice 6", "Notice 7", "Notice 8"])
+
+
+def test_no_toast_takes_the_focus_and_a_dismissed_one_gives_it_back(script):
+    page = script.page
+    field = page.get_by_role("searchbox")
+    field.focus()
+    arrive(script, "error")
+    expect(field).to_be_focused()
+
+    dismiss = toast(page, "Notice 1").get_by_role("button", name="Dismiss")
+    dismiss.focus()
+    page.keyboard.press("Enter")
+
+    expect(toasts(page)).to_have_count(0)
+    expect(field).to_be_focused()
+
+
+def test_going_back_to_where_the_row_is_seen_takes_its_toast_away(away_from_the_top, ada, send):
+    page = away_from_the_top(ada)
+    send("A warning", ada, level="warning")
+    expect(toast(page, "A warning")).to_be_visible()
+
+    page.get_by_role("button", name="1 new notice").click()
+
+    expect(row(page, "A warning")).to_be_in_viewport()
+    expect(toasts(page)).to_have_count(0)
+
+
+# Quiet hours, and what is muted -----------------------------------------------------------------------------
+
+
+def test_in_quiet_hours_nothing_goes_further_than_its_row(away_from_the_top, prefer, ada, brian, send):
+    prefer(ada, quiet_from="00:00", quiet_until="23:59:59", time_zone="Asia/Tokyo")
+    quiet, loud = away_from_the_top(ada), away_from_the_top(brian)
+
+    send("Disk full", ada, brian, level="error")
+
+    expect(toast(loud, "Disk full")).to_be_visible()
+    expect(loud.locator("#alarm")).to_have_text("Error: Disk full")
+    expect(quiet.get_by_role("button", name="1 new notice")).to_be_visible()
+    expect(toasts(quiet)).to_have_count(0)
+    expect(quiet.locator("#alarm")).to_have_text("")
+    expect_announced(quiet, "")
+
+
+@pytest.mark.parametrize(
+    ("quiet", "moment", "holds"),
+    [
+        ("13:00 14:00 UTC", "2026-11-23T12:59:59Z", False),
+        ("13:00 14:00 UTC", "2026-11-23T13:00:00Z", True),
+        ("13:00 14:00 UTC", "2026-11-23T14:00:00Z", False),
+        ("22:00 07:00 Asia/Tokyo", "2026-11-23T13:30:00Z", True),  # 22:30 there
+        ("22:00 07:00 Asia/Tokyo", "2026-11-23T15:00:00Z", True),  # midnight
+        ("22:00 07:00 Asia/Tokyo", "2026-11-23T23:30:00Z", False),
+        ("22:00 07:00 Europe/Berlin", "2026-03-28T05:30:00Z", True),  # winter
+        ("22:00 07:00 Europe/Berlin", "2026-03-29T05:30:00Z", False),  # since this morning it is summer
+    ],
+)
+def test_the_browser_reckons_quiet_hours_as_the_server_does(visit, quiet, moment, holds):
+    page = visit(None, "/accounts/login/", timezone_id="America/New_York")
+    start, until, zone = quiet.split()
+
+    reckoned = page.evaluate(
+        """async ([quiet, moment]) => {
+            const { isQuiet } = await import("/static/notifications/attention.js")
+            return isQuiet(quiet, Date.parse(moment))
+        }""",
+        [{"from": start, "until": until, "zone": zone}, moment],
+    )
+
+    hours = QuietHours(time.fromisoformat(start), time.fromisoformat(until), zone)
+    assert reckoned is hours.hold_at(datetime.fromisoformat(moment)) is holds
+
+
+def test_a_muted_topic_comes_without_a_word(away_from_the_top, meet, backstage, send):
+    ada = meet(topics=["weather", "deploys"])
+    page = away_from_the_top(ada)
+    backstage.mute(ada.id, "weather")
+    expect(page.locator("#inbox")).to_have_attribute("data-attention", re.compile('"muted": true'))
+
+    backstage.send("Rain", "topic:weather", level="error")
+    backstage.send("Version 7 is live", "topic:deploys", level="warning")
+    backstage.send("Rain, and for you", "topic:weather", ada.audience, level="warning")
+
+    expect(toast(page, "Version 7 is live")).to_be_visible()
+    expect(toast(page, "Rain, and for you")).to_be_visible()
+    expect_announced(page, "2 new notices, 2 warnings")
+    expect(toasts(page)).to_have_count(2)
+    expect(page.locator("#alarm")).to_have_text("")
 
 
 # Once for each person ---------------------------------------------------------------------------------------
@@ -285,3 +470,46 @@ def test_three_tabs_of_one_browser_show_one_toast_and_one_alert_and_make_one_sou
     assert sorted(shown) == ["Notice 0", "Notice 1", "Notice 2"]
     assert sum(counted(tab, "alerts") for tab in tabs) == 3
     assert sum(counted(tab, "sounds") for tab in tabs) == 3
+
+
+@pytest.mark.parametrize("ahead", ["in front", "visible"])
+def test_the_tab_in_front_of_the_person_is_the_one_to_do_it(visit, ahead):
+    first = visit(None, "/accounts/login/")
+    other = first.context.new_page()
+    other.goto("/accounts/login/")
+    pretend(first, "hidden" if ahead == "visible" else "visible", focus=False)
+    pretend(other, "visible", focus=ahead == "in front")
+
+    start_to_claim(first)
+    start_to_claim(other)
+
+    assert other.evaluate("window.claimed") is True
+    assert first.evaluate("window.claimed") is False
+
+
+def test_without_locks_each_tab_does_it_itself(visit):
+    page = visit(None, "/accounts/login/")
+    page.evaluate("Object.defineProperty(navigator, 'locks', { value: undefined })")
+
+    start_to_claim(page)
+
+    assert page.evaluate("window.claimed") is True
+
+
+def pretend(page, visibility, *, focus):
+    page.evaluate(
+        """([visibility, focus]) => {
+            Object.defineProperty(document, "visibilityState", { value: visibility })
+            document.hasFocus = () => focus
+        }""",
+        [visibility, focus],
+    )
+
+
+def start_to_claim(page):
+    page.evaluate(
+        """async () => {
+            const { claim } = await import("/static/notifications/attention.js")
+            window.claimed = claim("something")
+        }"""
+    )

@@ -8,6 +8,7 @@ const TOGETHER_MS = 50 // arrivals within this are decided together: a burst ask
 const HELD_MS = 10_000 // longer than the slowest tab needs to hear of the same notice
 const BETWEEN_SOUNDS_MS = 1_000
 const SAID_TOGETHER_MS = 1_000 // what comes in several pieces is one sentence
+const STILL_AFTER_MS = 150 // not scrolled for so long
 const MOST_ASKED = 500 // notices in one question to the server, which keeps the address short enough
 
 const reaches = (rung, other) => LADDER.indexOf(rung) >= LADDER.indexOf(other)
@@ -63,6 +64,7 @@ export class Attention extends EventTarget {
   #timer = 0
   #missed = 0
   #missedTimer = 0
+  #scrollTimer = 0
 
   /** `settings()` is what `data-attention` says now; `isRowVisible(id)`: whether that row is within the window. */
   constructor({ announcer, settings, isRowVisible = () => false }) {
@@ -71,6 +73,7 @@ export class Attention extends EventTarget {
     this.#settings = settings
     this.#isRowVisible = isRowVisible
     document.addEventListener("visibilitychange", this.#dropShown)
+    document.addEventListener("scroll", this.#scrolled, { passive: true })
   }
 
   /** A `notice` frame that this page hears for the first time; not one that ends a notice. */
@@ -143,7 +146,12 @@ export class Attention extends EventTarget {
     show(notice)
   }
 
-  /** Back on a page that shows the rows by itself. */
+  #scrolled = () => {
+    clearTimeout(this.#scrollTimer)
+    this.#scrollTimer = setTimeout(this.#dropShown, STILL_AFTER_MS)
+  }
+
+  /** Somebody is where they see the rows themselves. */
   #dropShown = () => {
     if (document.visibilityState === "visible") this.#toasts.closeWhere((id) => this.#isRowVisible(id))
   }

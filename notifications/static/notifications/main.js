@@ -95,7 +95,7 @@ let caughtUp = null
 const catchUp = once(async () => {
   const { CatchUp } = await import("./catch_up.js").catch(startAgain)
   caughtUp = new CatchUp({ socket, inbox, counts, deeds })
-  caughtUp.addEventListener("arrived", ({ detail }) => attend((attention) => attention.caughtUp(detail)))
+  caughtUp.addEventListener("missed", ({ detail }) => attend((attention) => attention.caughtUp(detail)))
   return caughtUp
 })
 const refresh = async () => (await catchUp()).refreshSoon()
@@ -184,8 +184,8 @@ list.addEventListener("click", async ({ target, shiftKey }) => {
 all.addEventListener("change", async () => (await selection()).setAll(all.checked))
 
 const dialogs = once(() => import("./dialogs.js"))
-const hasLetters = settings().shortcuts
-const help = async () => (await dialogs()).showHelp({ hasLetters })
+const hasLetters = () => settings().shortcuts
+const help = async () => (await dialogs()).showHelp({ hasLetters: hasLetters() })
 element("help-button").addEventListener("click", help)
 inbox.addEventListener("why", async ({ detail }) => {
   detail.event.preventDefault()
@@ -207,10 +207,10 @@ list.addEventListener("focusin", loadKeys)
 document.addEventListener("keydown", async (event) => {
   if (event.target.closest("dialog, textarea, select, input:not([type=checkbox])")) return
   if (keys) {
-    if (keys.press(event, hasLetters)) event.preventDefault()
-  } else if (hasLetters && /^[jkz/?]$/.test(event.key) && !event.ctrlKey && !event.metaKey && !event.altKey) {
+    if (keys.press(event, hasLetters())) event.preventDefault()
+  } else if (/^[jkz/?]$/.test(event.key) && !event.ctrlKey && !event.metaKey && !event.altKey && hasLetters()) {
     event.preventDefault()
-    ;(await loadKeys()).press(event, hasLetters)
+    ;(await loadKeys()).press(event, hasLetters())
   }
 })
 
