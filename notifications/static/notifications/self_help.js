@@ -40,7 +40,7 @@ class Run {
   }
 
   page() {
-    return judgePage(performance.getEntriesByType("navigation")[0].responseEnd)
+    return judgePage(performance.getEntriesByType("navigation")[0]?.responseEnd ?? performance.now())
   }
 
   async socket() {
