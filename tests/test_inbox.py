@@ -345,7 +345,9 @@ def test_reading_is_told_to_the_readers_pages_with_what_is_still_unread(told):
 
     mark_read(ada, [notice.pk])
 
-    assert told == [(ada.pk, {"type": "inbox", "unread": 1, "unseen": 1, "position": 2, "changes": 1, "read": [notice.pk]})]
+    assert told == [
+        (ada.pk, {"type": "inbox", "unread": 1, "unseen": 1, "position": 2, "changes": 1, "read": [notice.pk]})
+    ]
 
 
 @on_commit
@@ -355,7 +357,9 @@ def test_all_read_is_told_to_the_readers_pages(told):
 
     mark_all_read(ada, 1)
 
-    assert told == [(ada.pk, {"type": "inbox", "unread": 1, "unseen": 1, "position": 2, "changes": 1, "read_through": 1})]
+    assert told == [
+        (ada.pk, {"type": "inbox", "unread": 1, "unseen": 1, "position": 2, "changes": 1, "read_through": 1})
+    ]
 
 
 @on_commit
