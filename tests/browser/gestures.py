@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from playwright.sync_api import expect
@@ -35,7 +36,11 @@ def expect_live(page: Page, within_ms: float = BACK_WITHIN_MS) -> None:
 
 
 def expect_reconnecting(page: Page) -> None:
-    expect(connection(page)).to_have_text("Reconnecting…")
+    expect(connection(page)).to_have_text(re.compile(r"^Reconnecting(…| in \d s)$"))
+
+
+def expect_offline(page: Page) -> None:
+    expect(connection(page)).to_have_text(re.compile(r"^Offline, showing what we had at \d\d:\d\d"))
 
 
 def expect_unread(page: Page, count: int) -> None:

@@ -1,6 +1,6 @@
 /** Which words does the page use, and how does it tell times? Phrases stand in the template, so that translators find them in one place. */
 
-const language = document.documentElement.lang || "en"
+export const language = document.documentElement.lang || "en"
 
 // Phrases
 
