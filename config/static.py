@@ -4,6 +4,20 @@ from whitenoise.storage import CompressedManifestStaticFilesStorage
 
 
 class HashedStaticFiles(CompressedManifestStaticFilesStorage):  # type: ignore[misc]
-    """Also rewrites `import "./x.js"` to the hashed name; without it a deploy mixes old and new modules."""
+    """Also rewrites `from "./x.js"` and `import("./x.js")` to the hashed names, so that a deploy mixes no modules.
 
-    support_js_module_import_aggregation = True
+    Django's own rule for that (`support_js_module_import_aggregation`) sees only imports that end with a semicolon.
+    """
+
+    patterns = (
+        *CompressedManifestStaticFilesStorage.patterns,
+        (
+            "*.js",
+            (
+                (
+                    r"""(?P<matched>(?P<before>from\s*|import\s*\(?\s*)["'](?P<url>\./[^"']+\.js)["'])""",
+                    '%(before)s"%(url)s"',
+                ),
+            ),
+        ),
+    )

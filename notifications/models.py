@@ -68,6 +68,17 @@ class Level(models.TextChoices):
     ERROR = "error", _("Error")
 
 
+class Rung(models.TextChoices):
+    """How far a notice may go to get somebody's attention: one ladder, each rung with those below it."""
+
+    NOTHING = "nothing", _("Nothing")
+    ROW = "row", _("Row only")
+    ANNOUNCE = "announce", _("Announce")
+    TOAST = "toast", _("Toast")
+    SOUND = "sound", _("Sound")
+    DESKTOP = "desktop", _("Desktop alert")
+
+
 class Source(models.TextChoices):
     ADMIN = "admin", _("admin")
     VIEW = "view", _("send form")
@@ -241,6 +252,28 @@ class ReadMark(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user} · {self.through}"
+
+
+class Preferences(models.Model):
+    """How much of their attention one person gives to notices, and when; without a row, as the defaults say."""
+
+    user = models.OneToOneField(settings.AUTH_USER_MODEL, models.CASCADE, primary_key=True, related_name="preferences")
+    info = models.CharField(_("Info"), max_length=10, choices=Rung.choices, default=Rung.ANNOUNCE)
+    success = models.CharField(_("Success"), max_length=10, choices=Rung.choices, default=Rung.ANNOUNCE)
+    warning = models.CharField(_("Warning"), max_length=10, choices=Rung.choices, default=Rung.TOAST)
+    error = models.CharField(_("Error"), max_length=10, choices=Rung.choices, default=Rung.TOAST)
+    quiet_from = models.TimeField(_("Quiet from"), null=True, blank=True)
+    quiet_until = models.TimeField(_("Quiet until"), null=True, blank=True)
+    time_zone = models.CharField(_("Time zone"), max_length=64, blank=True, help_text="as IANA names it; empty: ours")
+    volume = models.PositiveSmallIntegerField(_("Volume of the sound"), default=50, help_text="0 to 100")
+    shortcuts = models.BooleanField(_("Keyboard shortcuts"), default=True)
+
+    class Meta:
+        verbose_name = _("preferences")
+        verbose_name_plural = _("preferences")
+
+    def __str__(self) -> str:
+        return str(self.user)
 
 
 class Undo(models.Model):

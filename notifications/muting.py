@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from notifications.deeds import begin_afresh
@@ -32,10 +32,15 @@ def unmute(user: User, topic: Topic) -> None:
         begin_afresh(user)
 
 
+def mutes_in_force(user: User) -> QuerySet[Mute]:
+    """What ``user`` has muted and not turned on again, each with its topic."""
+    still = Q(until=None) | Q(until__gt=timezone.now())
+    return Mute.objects.filter(still, user=user).select_related("topic").order_by("topic__name")
+
+
 def mutes_of(user: User) -> dict[str, datetime | None]:
     """Until when ``user`` has muted which topics, by their slugs; None for good."""
-    still = Q(until=None) | Q(until__gt=timezone.now())
-    return dict(Mute.objects.filter(still, user=user).values_list("topic__slug", "until"))
+    return dict(mutes_in_force(user).values_list("topic__slug", "until"))
 
 
 def muted_among(user: User, ids: Iterable[int]) -> list[int]:

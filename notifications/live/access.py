@@ -32,6 +32,7 @@ Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 DEFAULT_PORTS = {"http": 80, "https": 443}
+SCHEMES = {"ws": "http", "wss": "https", "http": "http", "https": "https"}  # of a connection → of its page
 
 
 # Origin ---------------------------------------------------------------------------------------------------
@@ -48,7 +49,7 @@ class SameOrigin:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if _is_welcome(scope):  # a call of its own, so that no socket keeps its headers for as long as it is open
+        if is_welcome(scope):  # a call of its own, so that no socket keeps its headers for as long as it is open
             await self._app(scope, receive, send)
         else:
             await refuse_handshake(scope, send, 403, "This origin may not open a WebSocket here.")
@@ -65,15 +66,23 @@ async def refuse_handshake(scope: Scope, send: Send, status: int, sentence: str)
     await send({"type": "websocket.http.response.body", "body": body})
 
 
-def _is_welcome(scope: Scope) -> bool:
-    host, origin = _header(scope, b"host") or "", _header(scope, b"origin")
-    if _is_ours(host) and (origin is None or _may_come_from(origin, host, scope.get("scheme", ""))):
+def is_welcome(scope: Scope) -> bool:
+    """Whether a page that may, or no page at all, began this handshake or request."""
+    host, origin = header(scope, b"host") or "", header(scope, b"origin")
+    if _is_ours(host) and (
+        _is_from_here(scope) if origin is None else _may_come_from(origin, host, scope.get("scheme", ""))
+    ):
         return True
     logger.warning("Refused a handshake: origin %r, host %r (see WS_ALLOWED_ORIGINS)", origin, host)
     return False
 
 
-def _header(scope: Scope, name: bytes) -> str | None:
+def _is_from_here(scope: Scope) -> bool:
+    """A browser that gets an address from another site need not say which; that it is another one, it does."""
+    return header(scope, b"sec-fetch-site") in (None, "none", "same-origin")
+
+
+def header(scope: Scope, name: bytes) -> str | None:
     return next((value.decode("latin-1") for each, value in scope["headers"] if each == name), None)
 
 
@@ -99,7 +108,7 @@ def _may_come_from(origin: str, host: str, scheme: str) -> bool:
     except ValueError:  # http://[::1, or a port that is no number
         return False
     # Daphne does not say the scheme; behind it, host and port decide.
-    return same_place and {"ws": "http", "wss": "https"}.get(scheme, page.scheme) == page.scheme
+    return same_place and SCHEMES.get(scheme, page.scheme) == page.scheme
 
 
 # Session --------------------------------------------------------------------------------------------------
@@ -139,7 +148,7 @@ WITHDRAWN = Refusal(CloseCode.ACCESS_WITHDRAWN, "this account may not receive no
 
 def session_key_of(scope: Scope) -> str:
     """The session's key in the cookies, or nothing."""
-    return parse_cookie(_header(scope, b"cookie") or "").get(settings.SESSION_COOKIE_NAME, "")
+    return parse_cookie(header(scope, b"cookie") or "").get(settings.SESSION_COOKIE_NAME, "")
 
 
 @dataclass(frozen=True, slots=True)

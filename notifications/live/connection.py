@@ -7,21 +7,20 @@ import functools
 import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
 
 from django.conf import settings
 from django.db import Error as DatabaseError
 
 from notifications.frames import Bye, CloseCode, Heartbeat, Reset, ServerFrame, encode
 from notifications.live.outbox import Outbox
-from notifications.live.wire import text_frames
+from notifications.live.wire import Pack, text_frames
 
 if TYPE_CHECKING:
     from notifications.entries import Entry
     from notifications.live.access import Reader
     from notifications.live.hub import Hub
-    from notifications.live.websocket import NoticeProtocol
 
 logger = logging.getLogger(__name__)
 
@@ -32,18 +31,34 @@ CLOSE_SECONDS = 5  # for the last frames, then the transport is cut
 Send = Callable[[dict[str, Any]], Coroutine[Any, Any, None]]
 
 
+class Direct(Protocol):
+    """What our own server has beside `send`."""
+
+    def write(self, data: bytes) -> bool:
+        """Write whole frames at once. False: not now, or not any more; `send` knows which."""
+
+    def abort(self) -> None:
+        """Cut the connection at once, whatever is still to be written."""
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """Entries that follow one another and are for the same people, and their frames as one piece."""
 
     entries: Sequence[Entry]
-    frames: bytes
     first: int
     last: int
+    _packed: dict[Pack, bytes] = field(default_factory=dict)
 
     @classmethod
     def of(cls, entries: Sequence[Entry]) -> Run:
-        return cls(entries, text_frames(e.text for e in entries), entries[0].position, entries[-1].position)
+        return cls(entries, entries[0].position, entries[-1].position)
+
+    def packed(self, pack: Pack) -> bytes:
+        """All frames as bytes; put together once for all connections of a kind."""
+        if pack not in self._packed:
+            self._packed[pack] = pack(entry.text for entry in self.entries)
+        return self._packed[pack]
 
 
 class Connection:
@@ -57,11 +72,13 @@ class Connection:
     __slots__ = (
         "_blocked_since",
         "_direct",
+        "_expects_answers",
         "_flowing",
         "_heartbeat_at",
         "_hub",
         "_in_flight",
         "_outbox",
+        "_pack",
         "_send",
         "_tasks",
         "_unanswered_since",
@@ -73,7 +90,17 @@ class Connection:
         "reader",
     )
 
-    def __init__(self, reader: Reader, hub: Hub, send: Send, direct: NoticeProtocol | None, changes: int = 0) -> None:
+    def __init__(
+        self,
+        reader: Reader,
+        hub: Hub,
+        send: Send,
+        direct: Direct | None,
+        changes: int = 0,
+        *,
+        pack: Pack = text_frames,
+        expects_answers: bool = True,
+    ) -> None:
         self.reader = reader
         self.changes = changes  # of read state: the page knows of so many
         self.displayed = 0  # the position that the page says it has reached
@@ -82,6 +109,8 @@ class Connection:
         self._hub = hub
         self._send = send
         self._direct = direct  # the socket itself, where the server is our own
+        self._pack = pack  # what frames look like there
+        self._expects_answers = expects_answers  # to heartbeats; else it is enough that they could be written
         self._outbox = Outbox()
         self._flowing = False  # frames may be written at once; until then they wait in the outbox
         self._in_flight: dict[str, Any] | None = None  # a frame that the server was given and has not written yet
@@ -103,7 +132,12 @@ class Connection:
 
     def offer_run(self, run: Run) -> None:
         """Write these entries, in one piece where that is possible, or queue them."""
-        if self._flowing and self._written < run.first and self._direct is not None and self._direct.write(run.frames):
+        if (
+            self._flowing
+            and self._written < run.first
+            and self._direct is not None
+            and self._direct.write(run.packed(self._pack))
+        ):
             self._written = run.last
             return
         for entry in run.entries:
@@ -117,7 +151,7 @@ class Connection:
             if not self.closing:
                 self._outbox.put(text, position)
             return
-        if self._direct is not None and self._direct.write(text_frames((text,))):
+        if self._direct is not None and self._direct.write(self._pack((text,))):
             if position is not None:
                 self._written = position
             return
@@ -167,7 +201,8 @@ class Connection:
         elif self._flowing and (delayed != self.delayed or now - self._heartbeat_at > settings.HEARTBEAT_SECONDS * 0.8):
             self.delayed = delayed
             self._heartbeat_at = now
-            self._unanswered_since = self._unanswered_since or now
+            if self._expects_answers:
+                self._unanswered_since = self._unanswered_since or now
             self.offer(_heartbeat(position, delayed), None)
 
     def reset(self) -> None:
@@ -296,7 +331,7 @@ class Connection:
         """All of them in one piece, unless that is too large for a slow reader."""
         if self._direct is None or sum(len(entry.text) for entry in entries) > PIECE_BYTES:
             return False
-        return self._direct.write(text_frames(entry.text for entry in entries))
+        return self._direct.write(self._pack(entry.text for entry in entries))
 
     async def _leave_later(self, seconds: float, retry_ms: int) -> None:
         await asyncio.sleep(seconds)

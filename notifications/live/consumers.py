@@ -39,7 +39,7 @@ class EchoConsumer(AsyncConsumer):  # type: ignore[misc]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         # Channels' own dispatch would hop to a thread for every frame: 112 µs against 40 µs.
-        prefix = "" if _first(scope, "verbatim") == "1" else "Server: "
+        prefix = "" if parameter(scope, "verbatim") == "1" else "Server: "
         rate = Rate(settings.WS_RATE_LIMIT)
         await receive()
         await send({"type": "websocket.accept"})
@@ -69,7 +69,7 @@ class NoticeConsumer(AsyncConsumer):  # type: ignore[misc]
         await send({"type": "websocket.accept"})
         asked = time.monotonic()
         try:
-            arrival = await _arrive(hub, scope)
+            arrival = await arrive(hub, scope)
         except Refused as refusal:
             await send({"type": "websocket.send", "text": encode(refusal.frame)})
             await send({"type": "websocket.close", "code": refusal.code, "reason": refusal.frame.detail})
@@ -78,7 +78,7 @@ class NoticeConsumer(AsyncConsumer):  # type: ignore[misc]
         hub.warden.meet(connection.user_id, since=asked)
         scope["headers"].clear()  # 2 KiB a socket, for as long as it is open
         try:
-            await _begin(connection, hub, arrival.standing, _first(scope, "cursor"), _first(scope, "stamp"))
+            await begin(connection, hub, arrival.standing, parameter(scope, "cursor"), parameter(scope, "stamp"))
             del arrival
             await _listen(connection, hub, receive)
         except OSError:
@@ -96,10 +96,10 @@ class Refused(Exception):
         super().__init__(detail)
 
 
-async def _arrive(hub: Hub, scope: Scope) -> Arrival:
+async def arrive(hub: Hub, scope: Scope) -> Arrival:
     """Who is at the door. Raises `Refused`."""
     session_key = session_key_of(scope)
-    knock = Knock(session_key, _first(scope, "stamp"))
+    knock = Knock(session_key, parameter(scope, "stamp"))
     try:
         async with asyncio.timeout(START_SECONDS):
             await hub.following.wait()
@@ -124,7 +124,7 @@ def _direct(scope: Scope) -> NoticeProtocol | None:
     return found
 
 
-def _first(scope: Scope, name: str) -> str:
+def parameter(scope: Scope, name: str) -> str:
     """The value of one parameter in the address; nothing where there is none."""
     return _parameters(scope["query_string"]).get(name, [""])[0]
 
@@ -134,7 +134,7 @@ def _parameters(query: bytes) -> dict[str, list[str]]:
     return parse_qs(query.decode("latin-1"))
 
 
-async def _begin(connection: Connection, hub: Hub, standing: Standing, cursor: str, stamp: str) -> None:
+async def begin(connection: Connection, hub: Hub, standing: Standing, cursor: str, stamp: str) -> None:
     """Welcome the page where its cursor stands, or where the log stands; replay, or ask for a reset."""
     here = standing.place
     place = Place.parse(cursor) if cursor else here
@@ -159,7 +159,7 @@ async def _listen(connection: Connection, hub: Hub, receive: Receive) -> None:
     rate, bad_frames = Rate(settings.WS_RATE_LIMIT), 0
     while (event := await receive())["type"] != "websocket.disconnect":
         if event["type"] == DRAIN:
-            _drain(connection, hub)
+            drain(connection, hub)
         elif rate.exceeded():
             detail = f"more than {settings.WS_RATE_LIMIT} frames a second"
             error = Error(code="too_many_frames", detail=detail)
@@ -208,7 +208,7 @@ def _mark_all_read(user_id: int, through: int) -> None:
     deeds.mark_all_read(user_called(user_id), through)
 
 
-def _drain(connection: Connection, hub: Hub) -> None:
+def drain(connection: Connection, hub: Hub) -> None:
     """Leave at a moment of our own, so that all pages do not come back at the same one."""
     spread = min(settings.DRAIN_SECONDS, len(hub.connections) / LEAVING_PER_SECOND)
     connection.drain(random.uniform(0, spread), random.randint(*RETRY_MS))  # noqa: S311

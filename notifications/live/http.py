@@ -1,22 +1,29 @@
-"""Uvicorn's HTTP, with what it lacks: patience that ends."""
+"""Uvicorn's HTTP, with what it lacks: patience that ends, and responses that do not."""
 
 from __future__ import annotations
 
 import asyncio
+import socket
+from collections.abc import Callable
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from notifications.live.websocket import NoticeProtocol
+from notifications.live.websocket import DIRECT, NoticeProtocol
 
 REQUEST_SECONDS = 20  # for a whole request, with its body: the largest that we take are a few KiB
 MAX_HEAD_BYTES = 65_536
+DEAF_MS = 35_000  # a client that does not acknowledge what a stream writes is gone
 
 
 class PromptHttpProtocol(HttpToolsProtocol):
     """`uvicorn --http …`: a request that is not complete in time, or has no end of headers, is given up.
 
     Stock Uvicorn waits for ever, so that a few thousand slow clients would take all descriptors.
+
+    A response that goes on and on (`events.py`) finds it in its scope as `notices.direct`.
     """
+
+    when_leaving: Callable[[], None] | None = None  # asks the response to end, because the server stops
 
     _deadline: asyncio.TimerHandle | None = None
     _head_bytes: int | None = 0  # so far; None: the head is complete
@@ -39,6 +46,7 @@ class PromptHttpProtocol(HttpToolsProtocol):
             self._hurry()
 
     def on_headers_complete(self) -> None:
+        self.scope["extensions"] = {DIRECT: self}  # type: ignore[dict-item]
         super().on_headers_complete()
         self._head_bytes = None
 
@@ -56,6 +64,38 @@ class PromptHttpProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._relax()
         super().connection_lost(exc)
+
+    # For a response that goes on and on ---------------------------------------------------------------------
+
+    @property
+    def is_page(self) -> bool:
+        """Whether a page listens here, which is to be asked to leave."""
+        return self.when_leaving is not None
+
+    def hold_page(self, when_leaving: Callable[[], None]) -> None:
+        self.when_leaving = when_leaving
+        line = self.transport.get_extra_info("socket")
+        if hasattr(socket, "TCP_USER_TIMEOUT") and line.family in (socket.AF_INET, socket.AF_INET6):
+            # It never says anything, so nothing else tells soon that the network between us is gone.
+            line.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAF_MS)
+
+    def write(self, data: bytes) -> bool:
+        """Write a piece of the response at once. False: not now, or not any more."""
+        if self.flow.write_paused or self.cycle.disconnected or self.cycle.response_complete:
+            return False
+        if data:  # an empty piece would end it
+            self.transport.write(b"%x\r\n%b\r\n" % (len(data), data))
+        return True
+
+    def abort(self) -> None:
+        """Cut the connection at once, whatever is still to be written."""
+        self.transport.abort()
+
+    def shutdown(self) -> None:
+        if self.when_leaving:
+            self.when_leaving()
+        else:
+            super().shutdown()
 
     def _hurry(self) -> None:
         self._head_bytes = 0

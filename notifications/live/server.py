@@ -16,8 +16,6 @@ from django.conf import settings
 from uvicorn.supervisors import Multiprocess
 from uvicorn.supervisors import multiprocess as supervisor
 
-from notifications.live.websocket import NoticeProtocol
-
 if TYPE_CHECKING:
     from notifications.live.hub import Hub  # at run time, a new worker imports this file before Django is set up
 
@@ -82,7 +80,7 @@ class Server(uvicorn.Server):
         if self.config.workers > 1:
             for server in self.servers:
                 server.close()  # the neighbours on this port take what comes now
-        pages = [each for each in self.server_state.connections if isinstance(each, NoticeProtocol)]
+        pages = [each for each in self.server_state.connections if getattr(each, "is_page", False)]
         for page in pages:
             page.shutdown()
         while not (self.force_exit or self.server_state.connections.isdisjoint(pages)):

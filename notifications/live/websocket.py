@@ -72,6 +72,8 @@ class NoticeProtocol(asyncio.Protocol):
         "_writable",
     )
 
+    is_page = True  # see PromptHttpProtocol
+
     def __init__(self, config: Config, server_state: ServerState) -> None:
         self._config = config
         self._app = config.loaded_app

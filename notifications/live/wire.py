@@ -1,17 +1,21 @@
-"""What a server writes to a WebSocket, as bytes. No I/O."""
+"""What a server writes to a WebSocket, or to a stream of events, as bytes. No I/O."""
 
 from __future__ import annotations
 
 import base64
 import binascii
+import functools
+import re
 import struct
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from websockets.datastructures import Headers
 from websockets.frames import Opcode
 from websockets.http11 import Request
 from websockets.server import ServerProtocol
 from websockets.utils import accept_key
+
+Pack = Callable[[Iterable[str]], bytes]  # frames as JSON → what is written
 
 ACCEPTED = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
 
@@ -28,6 +32,29 @@ def frame(payload: bytes, opcode: int = Opcode.TEXT) -> bytes:
 
 def text_frames(texts: Iterable[str]) -> bytes:
     return b"".join(frame(text.encode()) for text in texts)
+
+
+@functools.lru_cache(maxsize=2)  # connections share what was packed by the same function
+def events_of(epoch: str) -> Pack:
+    """Packs frames as server-sent events; the id of each is the cursor that it leads to in the log of ``epoch``."""
+
+    def pack(texts: Iterable[str]) -> bytes:
+        return "".join(_event(text, epoch) for text in texts).encode()
+
+    return pack
+
+
+# The beginning of a frame that moves the cursor, as `frames.encode` writes it: nobody has to parse the rest.
+_MOVES = re.compile(
+    r'\{"type":"(?:welcome","cursor":"(?P<cursor>[^"]+)"|(?:notice|heartbeat)","position":(?P<position>\d+))'
+)
+
+
+@functools.lru_cache(maxsize=64)  # a frame is the same for everybody who is sent it
+def _event(text: str, epoch: str) -> str:
+    if not (move := _MOVES.match(text)):
+        return f"data: {text}\n\n"
+    return f"id: {move['cursor'] or epoch + ':' + move['position']}\ndata: {text}\n\n"
 
 
 def answer_to(path: str, headers: Iterable[tuple[bytes, bytes]]) -> tuple[bool, bytes]:

@@ -15,8 +15,9 @@ from django.utils.translation import ngettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
-from notifications import deeds
+from notifications import deeds, muting
 from notifications import inbox as inboxes
+from notifications.attention import for_page, preferences_of
 from notifications.audiences import audiences_of, in_words
 from notifications.deeds import Deed, Matching
 from notifications.filters import Filter, Tab
@@ -77,6 +78,7 @@ def inbox(request: SignedInRequest) -> HttpResponse:
         "through": page.notices[0].published if page.notices else 0,
         "at": timezone.now(),
         "ever": bool(counts["all"] or counts["archived"]),
+        "attention": for_page(preferences_of(request.user), muted=bool(muting.mutes_of(request.user))),
     }
     return render(request, "notifications/inbox.html", context)
 

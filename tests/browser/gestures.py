@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from playwright.sync_api import expect
@@ -17,12 +18,12 @@ BACK_WITHIN_MS = 20_000  # the longest wait before a page tries again is 10 s, a
 
 def row(page: Page, title: str) -> Locator:
     """The notice with exactly this title."""
-    return page.locator("#inbox > li").filter(has=page.get_by_text(title, exact=True))
+    return page.locator("#inbox > article").filter(has=page.get_by_text(title, exact=True))
 
 
 def titles(page: Page) -> Locator:
     """The titles in the list, from top to bottom; `to_have_text([…])` compares all of them."""
-    return page.locator("#inbox > li .notice-link")
+    return page.locator("#inbox > article .notice-link")
 
 
 def connection(page: Page) -> Locator:
@@ -35,19 +36,35 @@ def expect_live(page: Page, within_ms: float = BACK_WITHIN_MS) -> None:
 
 
 def expect_reconnecting(page: Page) -> None:
-    expect(connection(page)).to_have_text("Reconnecting…")
+    expect(connection(page)).to_have_text(re.compile(r"^Reconnecting(…| in \d s)$"))
+
+
+def expect_offline(page: Page) -> None:
+    expect(connection(page)).to_have_text(re.compile(r"^Offline, showing what we had at \d\d:\d\d"))
 
 
 def expect_unread(page: Page, count: int) -> None:
+    """On the tab of the unread ones."""
+    expect_count(page, "unread", count)
+
+
+def expect_unseen(page: Page, count: int) -> None:
     """On the badge, and in the tab's title."""
-    expect(page.locator("#unread")).to_have_attribute("data-count", str(count))
+    expect_count(page, "unseen", count)
     shown = "999+" if count == 1000 else count
     if count:
-        expect(page.locator("#unread")).to_have_text(f"{shown} unread")
-        expect(page).to_have_title(f"({shown}) Notices")
+        expect(page.locator("#unseen")).to_have_text(f"{shown} new")
+    expect(page).to_have_title(f"({shown}) Notices" if count else "Notices")
+
+
+def expect_count(page: Page, name: str, count: int) -> None:
+    """`unread`, `unseen`, `count-all` or `count-archived`."""
+    place = page.locator(f"#{name}")
+    expect(place).to_have_attribute("data-count", str(count))
+    if count:
+        expect(place).to_contain_text("999+" if count == 1000 else str(count))
     else:
-        expect(page.locator("#unread")).to_be_hidden()
-        expect(page).to_have_title("Notices")
+        expect(place).to_be_hidden()
 
 
 def expect_read(page: Page, title: str) -> None:
@@ -91,6 +108,10 @@ def another_tab(page: Page, path: str = "/") -> Page:
 
 def mark_read(page: Page, title: str) -> None:
     row(page, title).get_by_role("button", name="Mark read").click()
+
+
+def archive(page: Page, title: str) -> None:
+    row(page, title).get_by_role("button", name="Archive").click()
 
 
 def mark_all_read(page: Page) -> None:

@@ -6,7 +6,15 @@ import uuid
 
 from playwright.sync_api import expect
 
-from tests.browser.gestures import connection, expect_live, expect_unread, has_not_reloaded, remember, titles
+from tests.browser.gestures import (
+    connection,
+    expect_live,
+    expect_offline,
+    expect_unread,
+    has_not_reloaded,
+    remember,
+    titles,
+)
 
 
 def test_who_joins_a_group_sees_its_notices_without_a_reload_and_who_leaves_it_sees_them_no_more(
@@ -47,7 +55,7 @@ def test_what_is_read_on_one_page_while_another_is_away_is_read_there_when_it_is
     send("Two", ada)
     expect_unread(page, 2)
     page.context.set_offline(True)
-    expect(connection(page)).to_have_text("Offline")
+    expect_offline(page)
     other.get_by_role("button", name="Mark read").first.click()
     expect_unread(other, 1)
 

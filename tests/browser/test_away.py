@@ -13,6 +13,7 @@ from tests.browser.gestures import (
     another_tab,
     connection,
     expect_live,
+    expect_offline,
     expect_read,
     expect_reconnecting,
     expect_unread,
@@ -111,7 +112,7 @@ def test_what_was_read_elsewhere_while_a_page_was_away_is_read_there_too(open_in
     expect_unread(page, 3)
 
     phone.context.set_offline(True)
-    expect(connection(phone)).to_have_text("Offline")
+    expect_offline(phone)
     server.kill()  # the phone's socket is gone for good
     server.start()
     expect_live(page)

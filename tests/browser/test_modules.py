@@ -35,6 +35,108 @@ def test_a_wait_is_anything_up_to_the_longest(run):
     assert waits == [0, 500, 1000]
 
 
+# notice_socket.js --------------------------------------------------------------------------------------------
+
+PLACE = "const place = it.placeOf({ cursor: 'a:b:10', stamp: '3-x' });"
+
+
+def judgement(run, frame, before="{}"):
+    """What a tab at position 10, with 3 changes, makes of a frame that reached the leader where it stood just so."""
+    return run("notice_socket", f"{PLACE} return it.judge(place, {frame}, {{ ...place, ...{before} }})")
+
+
+def test_a_place_is_a_cursor_and_a_stamp(run):
+    script = f"{PLACE} return [place, it.cursorOf(place), it.stampOf(place)]"
+
+    place, cursor, stamp = run("notice_socket", script)
+    assert place == {"epoch": "a:b", "position": 10, "changes": 3, "audiences": "x"}
+    assert (cursor, stamp) == ("a:b:10", "3-x")
+
+
+@pytest.mark.parametrize(
+    ("frame", "before", "expected"),
+    [
+        ("{ type: 'notice', position: 11 }", "{}", "take"),
+        ("{ type: 'notice', position: 15 }", "{}", "take"),
+        ("{ type: 'notice', position: 11 }", "{ position: 8 }", "take"),
+        ("{ type: 'notice', position: 10 }", "{ position: 9 }", "known"),
+        ("{ type: 'notice', position: 12 }", "{ position: 11 }", "gap"),
+        ("{ type: 'heartbeat', position: 12 }", "{ position: 12 }", "gap"),
+        ("{ type: 'heartbeat', position: 12 }", "{ position: 10 }", "take"),
+        ("{ type: 'inbox', changes: 4, position: 10 }", "{}", "take"),
+        ("{ type: 'inbox', changes: 3, position: 10 }", "{}", "take"),
+        ("{ type: 'inbox', changes: 2, position: 10 }", "{ changes: 1 }", "known"),
+        ("{ type: 'inbox', changes: 5, position: 10 }", "{ changes: 4 }", "gap"),
+        ("{ type: 'inbox', changes: 4, position: 10 }", "{ position: 11 }", "gap"),
+        ("{ type: 'notice', position: 11 }", "{ epoch: 'c' }", "gap"),
+        ("{ type: 'notice', position: 11 }", "{ audiences: 'y' }", "gap"),
+        ("{ type: 'reset' }", "{ audiences: 'y' }", "take"),
+    ],
+)
+def test_a_tab_takes_what_comes_next_passes_over_what_it_knows_and_sees_when_it_misses_something(
+    run, frame, before, expected
+):
+    assert judgement(run, frame, before) == expected
+
+
+RING = f"""{PLACE}
+    const ring = new it.Ring(place, 4)
+    const at = (position, changes, more = {{}}) => ({{ ...place, position, changes, ...more }})
+    for (const frame of [
+        {{ type: 'notice', position: 11 }}, {{ type: 'inbox', changes: 4 }}, {{ type: 'heartbeat', position: 12 }},
+        {{ type: 'notice', position: 13 }},
+    ]) ring.push(frame)
+"""
+
+
+@pytest.mark.parametrize(
+    ("place", "frames"),
+    [
+        ("at(10, 3)", [11, 4, 13]),
+        ("at(11, 3)", [4, 13]),
+        ("at(11, 4)", [13]),
+        ("at(13, 4)", []),
+        ("at(20, 9)", []),
+        ("at(9, 3)", None),
+        ("at(10, 2)", None),
+        ("at(11, 4, { epoch: 'c' })", None),
+        ("at(11, 4, { audiences: 'y' })", None),
+    ],
+)
+def test_a_ring_leads_from_where_a_tab_stands_or_says_that_it_does_not(run, place, frames):
+    script = f"{RING}; return ring.from({place})?.map((frame) => frame.position ?? frame.changes) ?? null"
+
+    assert run("notice_socket", script) == frames
+
+
+def test_a_ring_that_is_full_forgets_the_oldest_and_knows_that_it_has(run):
+    script = f"{RING}; for (const position of [14, 15]) ring.push({{ type: 'notice', position }});"
+
+    assert run("notice_socket", f"{script} return ring.from(at(10, 3))") is None
+    assert len(run("notice_socket", f"{script} return ring.from(at(11, 3))")) == 4
+
+
+# other_lines.js ----------------------------------------------------------------------------------------------
+
+
+def test_the_events_of_a_response_are_read_as_a_browser_reads_them(run):
+    text = "retry: 2000\\n\\nid: a:1\\ndata: {x: 1}\\n\\nevent: close\\ndata: {code: 1}\\n\\n"
+
+    events = run("other_lines", f"return it.eventsIn('{text}')")
+
+    assert events == [{"kind": "message", "data": "{x: 1}"}, {"kind": "close", "data": "{code: 1}"}]
+
+
+# status.js ---------------------------------------------------------------------------------------------------
+
+
+def test_a_time_has_its_day_when_that_is_not_today(run):
+    noon = "const noon = new Date(2026, 10, 23, 12, 5).getTime();"
+
+    assert run("status", f"{noon} return it.timeOf(noon, noon + 60_000)") == "12:05 PM"
+    assert run("status", f"{noon} return it.timeOf(noon, noon + 100_000_000)") == "Nov 23, 2026, 12:05 PM"
+
+
 # counts.js ---------------------------------------------------------------------------------------------------
 
 

@@ -40,7 +40,7 @@ def test_one_is_marked_read_then_all(visit_plainly, ada, backstage):
 
     mark_all_read(page)
 
-    expect(page.locator("#inbox > li[data-read=false]")).to_have_count(0)
+    expect(page.locator("#inbox > article[data-read=false]")).to_have_count(0)
     expect(page.locator("#unread")).to_be_hidden()
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from tests.live.backstage import Backstage
 from tests.live.kinds import DAPHNE, UVICORN, Kind
+from tests.live.listener import Listener
 from tests.live.page import Page
 from tests.servers import NoticeServer
 
@@ -58,6 +59,30 @@ async def open_page() -> AsyncIterator[OpenPage]:
     await asyncio.gather(*(page.leave() for page in pages))
     for page in pages:
         assert not page.doubled or page.all("reset"), "a page got a notice twice"
+
+
+@pytest.fixture
+async def listen() -> AsyncIterator[OpenPage]:
+    """`await listen(server, session)`: a page that listens to `/events/`, or was refused there."""
+    listeners: list[Listener] = []
+
+    async def listen(
+        server: NoticeServer,
+        session: str | None,
+        *,
+        once: bool = False,
+        headers: dict[str, str] | None = None,
+        **options: object,
+    ) -> Page:
+        listener = Listener(server, session, **options)  # type: ignore[arg-type]
+        listener.once, listener.more_headers = once, headers or {}
+        listeners.append(listener)
+        return await listener.open()
+
+    yield listen
+    await asyncio.gather(*(listener.leave() for listener in listeners))
+    for listener in listeners:
+        assert not listener.doubled or listener.all("reset"), "a page got a notice twice"
 
 
 @pytest.fixture

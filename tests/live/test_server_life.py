@@ -142,14 +142,40 @@ async def test_a_server_that_stops_says_goodbye_and_when_to_come_back(server, op
     assert len({bye["retry_ms"] for bye in byes}) > 50
 
 
+async def test_listeners_are_asked_to_leave_too_and_hold_up_no_restart(server, listen):
+    listeners = [await listen(server, server.sessions[name]) for name in ("ada", "brian") for _ in range(10)]
+    started = time.monotonic()
+
+    server.process.terminate()
+    for listener in listeners:
+        assert await listener.closes() == 4001
+
+    assert await asyncio.to_thread(server.process.wait, 5) == 0
+    assert time.monotonic() - started < 3
+    byes = [listener.frames[-1] for listener in listeners]
+    assert {(bye["type"], bye["code"]) for bye in byes} == {("bye", 4001)}
+
+
+async def test_a_server_that_is_about_to_stop_takes_no_listeners(server, open_page, listen):
+    server_stops_in_a_moment = [await open_page(server, server.sessions["ada"]) for _ in range(20)]
+    server.process.terminate()
+    await server_stops_in_a_moment[0].until(lambda: server.get("/readyz") == 503)
+
+    refused = await listen(server, server.sessions["brian"])
+
+    assert refused.status == 503
+    assert "restarting" in refused.words
+
+
 async def left_at(page):
     assert await page.closes() == 4001
     return time.monotonic()
 
 
-async def test_a_page_that_does_not_read_cannot_keep_a_server_from_stopping(server, backstage, open_page):
+@pytest.mark.parametrize("way", ["socket", "events"])
+async def test_a_page_that_does_not_read_cannot_keep_a_server_from_stopping(server, backstage, open_page, listen, way):
     ada = backstage.newcomer()
-    await open_page(server, ada["session"], reads=False)
+    await (open_page if way == "socket" else listen)(server, ada["session"], reads=False)
     backstage.send_many("Filling the line", 900, f"user:{ada['id']}", at_once=100, body="x" * 8000)
 
     started = time.monotonic()

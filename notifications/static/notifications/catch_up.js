@@ -1,25 +1,40 @@
-/** How does the page get back in step with the server when frames do not lead there? */
+/** How does the page get in step with the server when frames do not lead there? */
 
+import { positionOf } from "./counts.js"
 import { backoff } from "./lasting_socket.js"
 
 const FETCH_WITHIN_MS = 15_000
 const FORGET_RESETS_MS = 30_000 // resets that come faster than this wait longer and longer
+const REFRESH_APART_MS = 1_000
+const PAGE_SIZE = 50
+const MOST_ROWS = 500 // that the server gives at once
 
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms))
 
-/** Events: `arrived` with the levels of the notices that only the fresh page brought. */
+/** Event: `missed` with the levels of the notices that only the fresh page brought. */
 export class CatchUp extends EventTarget {
   #socket
   #inbox
-  #reads
+  #counts
+  #deeds
   #attempt = 0
   #resetAt = 0
+  #refreshing = false
+  #isStale = false
+  #changes = 0
 
-  constructor({ socket, inbox, reads }) {
+  constructor({ socket, inbox, counts, deeds }) {
     super()
     this.#socket = socket
     this.#inbox = inbox
-    this.#reads = reads
+    this.#counts = counts
+    this.#deeds = deeds
+    document.addEventListener("visibilitychange", () => this.#refresh())
+  }
+
+  /** Something that a page which is on its way to us cannot know yet. */
+  changed() {
+    this.#changes += 1
   }
 
   /** The server cannot tell us what we missed: begin again from the page, as if it had just been opened. */
@@ -30,8 +45,12 @@ export class CatchUp extends EventTarget {
       if (this.#attempt > 0) await pause(backoff(this.#attempt, Math.random))
       this.#attempt += 1
       try {
-        const place = await this.#takeFreshPage()
-        if (place) this.#socket.continueFrom(place)
+        const page = await this.#fetch()
+        if (!page) return
+        this.#counts.takeOver(page)
+        const levels = this.#takeOver(page)
+        this.dispatchEvent(new CustomEvent("missed", { detail: levels }))
+        this.#socket.continueFrom(page.getElementById("inbox").dataset)
         return
       } catch (error) {
         console.warn(`The inbox could not be fetched afresh: ${error.message}`)
@@ -39,19 +58,77 @@ export class CatchUp extends EventTarget {
     }
   }
 
-  /** Returns the fresh page's {cursor, stamp}, or null when there is no page for us. */
-  async #takeFreshPage() {
+  /** Only the server knows what belongs on this page now: once a second at the most, and only while somebody looks. */
+  refreshSoon() {
+    this.#isStale = true
+    return this.#refresh()
+  }
+
+  /** The same at once, because a person waits for it. */
+  async refreshNow() {
+    try {
+      await this.#refreshOnce()
+    } catch {
+      this.#isStale = true
+    }
+  }
+
+  async #refresh() {
+    if (this.#refreshing || !this.#isStale || document.visibilityState === "hidden") return
+    this.#refreshing = true
+    try {
+      while (this.#isStale && document.visibilityState !== "hidden") {
+        this.#isStale = false
+        await this.#refreshOnce()
+        await pause(REFRESH_APART_MS)
+      }
+    } catch {
+      this.#isStale = true // offline: whoever comes back asks again
+    } finally {
+      this.#refreshing = false
+    }
+  }
+
+  async #refreshOnce() {
+    const changes = this.#changes
+    const page = await this.#fetch()
+    if (!page) return
+    // What was done or recalled while the page was on its way may be missing in it: then the next one has it.
+    if (changes !== this.#changes) this.#isStale = true
+    else {
+      this.#counts.rebaseOn(page)
+      this.#takeOver(page)
+    }
+  }
+
+  #takeOver(page) {
+    const levels = this.#inbox.replace(page, positionOf(page))
+    for (const { verb, ids, through } of this.#deeds.pending) {
+      if (ids) this.#inbox.apply(verb, ids)
+      else if (verb === "read-all") this.#inbox.markShownRead(through)
+    }
+    document.getElementById("inbox").dataset.attention = page.getElementById("inbox").dataset.attention
+    return levels
+  }
+
+  /** Returns the same page as the server would make it now, or null when there is none for us. */
+  async #fetch() {
     const signal = AbortSignal.timeout(FETCH_WITHIN_MS)
-    const response = await fetch(location.href, { headers: { Accept: "text/html" }, cache: "no-store", signal })
+    const response = await fetch(this.#address(), { headers: { Accept: "text/html" }, cache: "no-store", signal })
     if (response.redirected) {
       this.#socket.stop("signed-out")
       return null
     }
     if (!response.ok) throw new Error(`status ${response.status}`)
-    const page = new DOMParser().parseFromString(await response.text(), "text/html")
-    const levels = this.#inbox.replace(page)
-    this.#inbox.markRead(this.#reads.ids)
-    this.dispatchEvent(new CustomEvent("arrived", { detail: levels }))
-    return page.getElementById("inbox").dataset
+    return new DOMParser().parseFromString(await response.text(), "text/html")
+  }
+
+  /** As many rows as are here, so that nobody loses their place; a reader further down is given room for what is new. */
+  #address() {
+    const address = new URL(location.href)
+    address.hash = ""
+    const rows = this.#inbox.rows.length + (window.scrollY > 0 ? PAGE_SIZE : 0)
+    if (rows > PAGE_SIZE) address.searchParams.set("rows", Math.min(rows, MOST_ROWS))
+    return address
   }
 }

@@ -1,56 +1,157 @@
-/** How does what a person has read reach the server, even when the connection is away? */
+/** How does what a person does with notices reach the server, even when the connection is away? */
 
-/** Keeps each read until the server's `inbox` frame confirms it, and says it again on every new connection. */
-export class Reads {
+const ANSWER_WITHIN_MS = 10_000
+const AGAIN_AFTER_MS = 5_000 // while the socket lives and a request failed all the same
+const SEEN_APART_MS = 1_000
+const MOST_IDS = 500 // in one request
+
+/**
+ * Keeps each deed until the server has confirmed it, and says it again on every new connection; one after the other,
+ * because read and then unread is not unread and then read.
+ *
+ * A deed is {verb, ids} or {verb, matching, through}. Its `answer` is what the server said, or null where it said that
+ * it will not. Events: `refused` with the server's sentence.
+ */
+export class Deeds extends EventTarget {
   #socket
-  #readForm
-  #readAllForm
-  #ids = new Set() // said, not yet confirmed
-  #through = 0 // the same for "mark all read"; 0: nothing to confirm
+  #form
+  #queue = []
+  #current = null // the one that is under way
+  #timer = 0
+  #seen = new Set() // to be said together
+  #seenTimer = 0
 
-  constructor({ socket, readForm, readAllForm }) {
+  /** `form`: one with the page's token; every request is what it would send. */
+  constructor({ socket, form }) {
+    super()
     this.#socket = socket
-    this.#readForm = readForm
-    this.#readAllForm = readAllForm
+    this.#form = form
+    window.addEventListener("pagehide", () => this.#leave())
   }
 
-  get ids() {
-    return [...this.#ids]
+  /** What is not confirmed yet, in order. */
+  get pending() {
+    return this.#queue.map(({ verb, ids, through }) => ({ verb, ids, through }))
   }
 
   /** `leaving`: the page is about to go, and its socket with it, so the request must outlive both. */
-  read(id, { leaving = false } = {}) {
-    this.#ids.add(id)
-    if (leaving || !this.#socket.read([id])) this.#post(this.#readForm, "id", id)
+  do(verb, what, { leaving = false } = {}) {
+    const deed = { verb, ...what, sent: false }
+    deed.answer = new Promise((resolve) => (deed.answered = resolve))
+    this.#queue.push(deed)
+    if (leaving) this.#leave()
+    else this.#next()
+    return deed
   }
 
-  readAll(through) {
-    this.#through = Math.max(this.#through, through)
-    if (!this.#socket.readAll(through)) this.#post(this.#readAllForm, "through", through)
+  see(ids) {
+    for (const id of ids) this.#seen.add(id)
+    this.#seenTimer ||= setTimeout(this.#saySeen, SEEN_APART_MS)
   }
 
-  confirmed({ read, read_through: through }) {
-    for (const id of read ?? []) this.#ids.delete(id)
-    if (through >= this.#through) this.#through = 0
+  /** Take `deed` back: if it has not left yet, it never does. Returns whether that worked. */
+  async undo(deed) {
+    if (!deed.sent) {
+      this.#queue = this.#queue.filter((other) => other !== deed)
+      deed.answered(null)
+      return true
+    }
+    const done = await deed.answer
+    return Boolean(done) && Boolean(await this.do("undo", { change: done.change }).answer)
+  }
+
+  /** An `inbox` frame: the answer to what was said through the socket. */
+  confirmed({ read }) {
+    const deed = this.#current
+    if (deed?.said && deed.ids.every((id) => read?.includes(id))) this.#done(deed, { count: deed.ids.length })
   }
 
   sayAgain() {
-    if (this.#ids.size > 0) this.#socket.read(this.ids)
-    if (this.#through > 0) this.#socket.readAll(this.#through)
+    this.#current = null
+    this.#next()
   }
 
-  /** What the page's own form would send. A failure is made good by `sayAgain`. */
-  async #post(form, name, value) {
-    const body = new URLSearchParams(new FormData(form))
-    body.set(name, value)
-    const headers = { Accept: "application/json" }
+  #next() {
+    if (this.#current || this.#queue.length === 0) return
+    const deed = (this.#current = this.#queue[0])
+    deed.said = deed.verb === "read" && Boolean(deed.ids) && this.#socket.read(deed.ids)
+    deed.sent = true
+    clearTimeout(this.#timer)
+    if (deed.said) this.#timer = setTimeout(() => this.#post(deed), ANSWER_WITHIN_MS)
+    else this.#post(deed)
+  }
+
+  #done(deed, answer) {
+    clearTimeout(this.#timer)
+    this.#queue = this.#queue.filter((other) => other !== deed)
+    if (this.#current === deed) this.#current = null
+    deed.answered(answer)
+    this.#next()
+  }
+
+  /** A failure is made good by `sayAgain`, or by trying again. */
+  async #post(deed) {
     try {
-      const response = await fetch(form.action, { method: "POST", body, headers, keepalive: true })
-      if (!response.ok || response.redirected) return // redirected: to the sign-in page
-      if (name === "id") this.#ids.delete(value)
-      else this.#through = 0
+      const response = await this.#request(deed)
+      if (response.redirected) return // to the sign-in page
+      if (response.ok) this.#done(deed, await answerOf(response))
+      else if (response.status < 500) this.#refuse(deed, await sentenceOf(response))
+      else this.#tryAgain(deed)
     } catch {
-      // Offline: the next connection says it.
+      this.#tryAgain(deed)
     }
+  }
+
+  #request({ verb, ids, ...what }) {
+    const body = new URLSearchParams()
+    body.set("csrfmiddlewaretoken", this.#form.elements.csrfmiddlewaretoken.value)
+    for (const id of ids ?? []) body.append("id", id)
+    for (const name of ["matching", "through", "change"]) if (what[name] !== undefined) body.set(name, what[name])
+    const headers = { Accept: "application/json" }
+    return fetch(`/${verb}/`, { method: "POST", body, headers, keepalive: true })
+  }
+
+  #refuse(deed, sentence) {
+    this.#done(deed, null)
+    this.dispatchEvent(new CustomEvent("refused", { detail: sentence }))
+  }
+
+  #tryAgain(deed) {
+    if (this.#current !== deed) return
+    clearTimeout(this.#timer)
+    this.#timer = setTimeout(() => this.sayAgain(), AGAIN_AFTER_MS)
+  }
+
+  #saySeen = () => {
+    this.#seenTimer = 0
+    const ids = [...this.#seen]
+    this.#seen.clear()
+    for (let from = 0; from < ids.length; from += MOST_IDS) this.do("seen", { ids: ids.slice(from, from + MOST_IDS) })
+  }
+
+  /** The page may be gone in a moment: everything at once. To be said twice does no harm. */
+  #leave() {
+    if (this.#seen.size > 0) {
+      clearTimeout(this.#seenTimer)
+      this.#saySeen()
+    }
+    for (const deed of this.#queue) {
+      if (deed === this.#current && !deed.said) continue
+      deed.sent = true
+      this.#post(deed)
+    }
+  }
+}
+
+async function answerOf(response) {
+  const isJson = response.headers.get("Content-Type")?.includes("json")
+  return isJson ? response.json() : {}
+}
+
+async function sentenceOf(response) {
+  try {
+    return (await response.json()).error ?? ""
+  } catch {
+    return ""
   }
 }

@@ -1,26 +1,96 @@
-/** Which keys move through the list? Only while the focus is in it (WCAG 2.1.4), and they are told below it. */
+/** Which keys do something? `?` lists them; a person may switch those with letters off (WCAG 2.1.4). */
 
-export function moveByKeys(list) {
-  list.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey) return
-    const row = event.target.closest(".notice")
-    const act = row && ACTIONS[event.key]
-    if (!act) return
-    event.preventDefault()
-    act(row)
-  })
+import { idOf, isArchived, isRead } from "./notice_row.js"
+
+export class Keys {
+  #list
+  #inbox
+  #others
+
+  /** `others`: `select(row, {range})`, `clear()`, `undo()`, `help()`. */
+  constructor({ list, inbox, others }) {
+    this.#list = list
+    this.#inbox = inbox
+    this.#others = others
+  }
+
+  /** Returns whether `event` means something here. */
+  press(event, hasLetters) {
+    const row = document.activeElement?.closest(".notice")
+    const act = this.#actFor(event, row, hasLetters)
+    if (!act) return false
+    act()
+    return true
+  }
+
+  #actFor(event, row, hasLetters) {
+    const { key, ctrlKey, metaKey, altKey, shiftKey } = event
+    if (ctrlKey && !metaKey && !altKey && row) {
+      if (key === "Home") return () => focusOutside(this.#list, -1)
+      if (key === "End") return () => focusOutside(this.#list, 1)
+    }
+    if (ctrlKey || metaKey || altKey) return null
+    if (key === "Escape") return () => this.#others.clear()
+    if (row && key === "PageDown") return () => next(row, 1)?.focus()
+    if (row && key === "PageUp") return () => next(row, -1)?.focus()
+    // Inside the row, Enter belongs to its links and buttons.
+    if (key === "Enter") return row && document.activeElement === row ? () => this.#open(row) : null
+    if (!hasLetters) return null
+    switch (key) {
+      case "j":
+        return () => (row ? next(row, 1) : this.#list.firstElementChild)?.focus()
+      case "k":
+        return () => (row ? next(row, -1) : this.#list.firstElementChild)?.focus()
+      case "/":
+        return () => document.getElementById("search").focus()
+      case "?":
+        return () => this.#others.help()
+      case "z":
+        return () => this.#others.undo()
+    }
+    return row && this.#actOn(row, key, shiftKey)
+  }
+
+  #actOn(row, key, shiftKey) {
+    switch (key) {
+      case "o":
+        return () => this.#open(row)
+      case "e":
+        return () => this.#deed(row, isArchived(row) ? "unarchive" : "archive")
+      case "u":
+        return () => this.#deed(row, isRead(row) ? "unread" : "read")
+      case "r":
+        return () => isRead(row) || this.#deed(row, "read")
+      case "x":
+      case "X":
+        return () => this.#others.select(row, { range: shiftKey })
+      default:
+        return null
+    }
+  }
+
+  #open(row) {
+    const link = row.querySelector(".notice-link[href]") ?? row.querySelector(".notice-when")
+    link.click()
+  }
+
+  #deed(row, verb) {
+    this.#inbox.dispatchEvent(new CustomEvent("deed", { detail: { verb, ids: [idOf(row)] } }))
+  }
 }
 
-const ACTIONS = {
-  j: (row) => next(row, "nextElementSibling")?.focus(),
-  k: (row) => next(row, "previousElementSibling")?.focus(),
-  o: (row) => row.querySelector(".notice-link[href]")?.click(),
-  r: (row) => row.dataset.read === "false" && row.querySelector(".notice-mark").click(),
+function next(row, step) {
+  return step > 0 ? row.nextElementSibling : row.previousElementSibling
 }
 
-/** The nearest row in that direction that is shown. */
-function next(row, direction) {
-  let other = row[direction]
-  while (other?.hidden) other = other[direction]
-  return other
+const FOCUSABLE = "a[href], button:not([disabled]), input:not([type=hidden], [disabled]), select, textarea"
+
+/** The nearest thing before (-1) or behind (1) the list that can have the focus. */
+function focusOutside(list, side) {
+  const all = [...document.querySelectorAll(FOCUSABLE)].filter((element) => element.checkVisibility())
+  const isOnSide = (element) => list.compareDocumentPosition(element) === (side < 0 ? Node.DOCUMENT_POSITION_PRECEDING : Node.DOCUMENT_POSITION_FOLLOWING)
+  const candidates = all.filter(isOnSide)
+  const goal = side < 0 ? candidates.at(-1) : (candidates[0] ?? null)
+  if (goal) goal.focus()
+  else list.lastElementChild?.focus()
 }

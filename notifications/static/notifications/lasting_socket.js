@@ -1,6 +1,6 @@
-/** How does a page keep one WebSocket for as long as it is open? */
+/** How does a page keep one line to the server for as long as it is open? */
 
-const OPEN_WITHIN_MS = 15_000 // a slower handshake is given up; browsers alone would wait for minutes
+const OPEN_WITHIN_MS = 15_000 // who is not served by then tries again; browsers alone would wait for minutes
 const LOOK_EVERY_MS = 5_000 // timers stand still while a laptop sleeps: this is how soon it is noticed afterwards
 const STEADY_AFTER_MS = 5_000 // live for this long, and the next outage begins with a short wait again
 
@@ -26,31 +26,34 @@ export function socketUrl(path) {
 /**
  * Opens a socket, opens it again whenever it is lost, and says how it stands.
  *
- * Events: `state` {state, reason} with state connecting | live | reconnecting | offline | stopped; stopped has a
- * reason, and live may have one;
- * `open`, `message` {data}, `close` {code}.
+ * Events: `state` {state, reason, retryAt} with state connecting | live | reconnecting | offline | stopped; stopped has
+ * a reason, and live may have one; `retryAt` is when the next attempt begins, or null;
+ * `open`, `message` {data}, `close` {code, heard}: whether anything was heard since it was opened.
  */
 export class LastingSocket extends EventTarget {
   /** Silence after which an open socket is taken for dead. Without heartbeats there is nothing to expect. */
   silenceMs = Infinity
 
-  #address // asked for each attempt: the cursor in it moves
+  #dial
   #random
   #socket = null // null from a loss to the next attempt
   #state = "connecting"
   #reason = ""
+  #retryAt = null
   #wanted = false // false: nothing but `start` opens it again
   #attempt = 0
   #comeBackMs = null // the wait that the server asked for
   #liveSince = null
   #liveReason = ""
   #heardAt = 0
+  #heard = false // anything, since the socket was opened
   #retryTimer = 0
   #silenceTimer = 0
 
-  constructor({ address, random = Math.random }) {
+  /** `address` is asked for each attempt. `dial` opens another kind of line, which looks like a WebSocket. */
+  constructor({ address, dial = () => new WebSocket(address()), random = Math.random }) {
     super()
-    this.#address = address
+    this.#dial = dial
     this.#random = random
     window.addEventListener("online", this.#online)
     window.addEventListener("offline", this.#offline)
@@ -87,6 +90,13 @@ export class LastingSocket extends EventTarget {
     if (this.#wanted && !this.#socket) this.#connect()
   }
 
+  /** Let another line take the place of this one. */
+  renew() {
+    if (!this.#wanted) return
+    this.#drop()
+    this.#connect()
+  }
+
   /** The server is about to close, and expects us in `ms` milliseconds. */
   comeBackIn(ms) {
     this.#comeBackMs = ms
@@ -101,15 +111,15 @@ export class LastingSocket extends EventTarget {
 
   /** Returns whether the socket took it; whether it arrives, only an answer can tell. */
   send(data) {
-    if (this.#socket?.readyState !== WebSocket.OPEN) return false
-    this.#socket.send(data)
-    return true
+    // Some other lines take nothing, and say so.
+    return this.#socket?.readyState === WebSocket.OPEN && this.#socket.send(data) !== false
   }
 
   #connect() {
     clearTimeout(this.#retryTimer)
     if (this.#state === "stopped") this.#setState("connecting")
-    const socket = new WebSocket(this.#address())
+    else this.#setState(this.#state, this.#reason)
+    const socket = this.#dial()
     socket.binaryType = "arraybuffer"
     // A socket that was dropped may still speak: only the present one is listened to.
     const present = (handler) => (event) => socket === this.#socket && handler(event)
@@ -117,6 +127,7 @@ export class LastingSocket extends EventTarget {
     socket.onmessage = present(this.#received)
     socket.onclose = present(({ code }) => this.#lost(code))
     this.#socket = socket
+    this.#heard = false
     this.#heardAt = Date.now()
     this.#listenForSilence()
   }
@@ -127,6 +138,7 @@ export class LastingSocket extends EventTarget {
   }
 
   #received = ({ data }) => {
+    this.#heard = true
     this.#heardAt = Date.now()
     // What the browser believes about the network counts less than a frame that came through it.
     if (this.isLive) this.#setState("live", this.#liveReason)
@@ -137,17 +149,17 @@ export class LastingSocket extends EventTarget {
     const steady = this.isLive && Date.now() - this.#liveSince >= STEADY_AFTER_MS
     this.#drop()
     if (steady) this.#attempt = 0
-    this.#emit("close", { code })
     const reason = stopReason(code)
     if (reason) this.#setState("stopped", reason)
     else if (this.#wanted) this.#retryLater()
+    this.#emit("close", { code, heard: this.#heard })
   }
 
   #retryLater() {
     const wait = this.#comeBackMs ?? backoff(this.#attempt, this.#random)
     this.#comeBackMs = null
     this.#attempt += 1
-    this.#setState(navigator.onLine ? "reconnecting" : "offline")
+    this.#setState(navigator.onLine ? "reconnecting" : "offline", "", Date.now() + wait)
     this.#retryTimer = setTimeout(() => this.retryNow(), wait)
   }
 
@@ -163,7 +175,7 @@ export class LastingSocket extends EventTarget {
 
   #listenForSilence = () => {
     clearTimeout(this.#silenceTimer)
-    const limit = this.#socket.readyState === WebSocket.OPEN ? this.silenceMs : OPEN_WITHIN_MS
+    const limit = this.isLive ? this.silenceMs : OPEN_WITHIN_MS
     const left = limit - (Date.now() - this.#heardAt)
     if (left <= 0) this.#lost(1006)
     else this.#silenceTimer = setTimeout(this.#listenForSilence, Math.min(left, LOOK_EVERY_MS))
@@ -195,11 +207,12 @@ export class LastingSocket extends EventTarget {
     if (this.#state !== "stopped") this.#setState("reconnecting")
   }
 
-  #setState(state, reason = "") {
-    if (state === this.#state && reason === this.#reason) return
+  #setState(state, reason = "", retryAt = null) {
+    if (state === this.#state && reason === this.#reason && retryAt === this.#retryAt) return
     this.#state = state
     this.#reason = reason
-    this.#emit("state", { state, reason })
+    this.#retryAt = retryAt
+    this.#emit("state", { state, reason, retryAt })
   }
 
   #emit(type, detail) {

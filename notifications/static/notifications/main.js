@@ -1,53 +1,244 @@
-/** The notification page: when this happens, then that. */
+/** The notification page: when this happens, then that. What is not needed at once is imported when it is. */
 
-import { CatchUp } from "./catch_up.js"
-import { Badge, Unread } from "./counts.js"
-import { Reads } from "./deeds.js"
+import { Counts } from "./counts.js"
+import { Deeds } from "./deeds.js"
 import { Inbox } from "./inbox.js"
-import { moveByKeys } from "./keys.js"
 import { socketUrl } from "./lasting_socket.js"
-import { Newcomers } from "./newcomers.js"
-import { foldLongBodies } from "./notice_row.js"
+import { Newcomers, Pace, Sight } from "./newcomers.js"
+import { foldLongBodies, idOf, linkify, publishedOf, watchRows, withoutForms } from "./notice_row.js"
 import { NoticeSocket } from "./notice_socket.js"
 import { Announcer, Connection } from "./status.js"
-import { keepTelling, phrase } from "./words.js"
+import { phrase, phraseFor } from "./words.js"
 
 const element = (id) => document.getElementById(id)
-const list = element("inbox")
+const once = (load) => {
+  let made
+  return () => (made ??= load())
+}
 
-const { cursor, stamp } = list.dataset
-const socket = new NoticeSocket({ url: socketUrl(list.dataset.socket), cursor, stamp })
+const list = element("inbox")
+const { cursor, stamp, reader, events, at, query } = list.dataset
+const socket = new NoticeSocket({ url: socketUrl(list.dataset.socket), cursor, stamp, reader, events, at })
 const newcomers = new Newcomers({ list, button: element("new-notices"), pause: element("pause") })
-const unread = new Unread(new Badge(element("unread"), element("read-all-form")))
-const inbox = new Inbox({ list, unread, newcomers })
-const reads = new Reads({ socket, readForm: element("read-form"), readAllForm: element("read-all-form") })
-const catchUp = new CatchUp({ socket, inbox, reads })
+const counts = new Counts({
+  unread: element("unread"), unseen: element("unseen"), all: element("count-all"), archived: element("count-archived"),
+})
+const inbox = new Inbox({ list, counts, newcomers })
+const deeds = new Deeds({ socket, form: element("row-form") })
+const sight = new Sight()
 const announcer = new Announcer(element("announcer"))
 const connection = new Connection(element("connection"), announcer)
 
+// The server speaks
+
+const pace = new Pace(({ type, detail }) => {
+  if (type === "notice") showNotice(detail)
+  else showDeeds(detail)
+}, () => {})
+
 socket.addEventListener("state", ({ detail }) => connection.show(detail))
 socket.addEventListener("welcome", ({ detail }) => {
-  if (detail.unread !== undefined) unread.rebase(detail)
-  reads.sayAgain()
+  if (detail.unread !== undefined) counts.rebase(detail)
+  deeds.sayAgain()
 })
-socket.addEventListener("notice", ({ detail }) => {
-  if (inbox.show(detail)) announcer.arrived(detail.notice.level)
+for (const type of ["notice", "inbox"]) socket.addEventListener(type, (event) => pace.add(event))
+socket.addEventListener("reset", async () => {
+  pace.keepOnly(() => false) // the fresh page holds it all
+  ;(await catchUp()).reset()
 })
-socket.addEventListener("inbox", ({ detail }) => {
-  reads.confirmed(detail)
-  inbox.update(detail)
-  unread.rebase(detail)
-})
-socket.addEventListener("reset", () => catchUp.reset())
-catchUp.addEventListener("arrived", ({ detail }) => detail.forEach((level) => announcer.arrived(level)))
 connection.addEventListener("retry", () => socket.retryNow())
+newcomers.addEventListener("paused", ({ detail }) => connection.pause(detail))
 
-inbox.addEventListener("read", ({ detail }) => reads.read(detail.id, detail))
+function showNotice(frame) {
+  const { id, recalled } = frame.notice
+  if (recalled) fetchedIsOld()
+  if (inbox.show(frame)) attend((attention) => attention.arrived(frame))
+  else if (recalled) noLongerAttend([id])
+}
+
+function showDeeds(frame) {
+  fetchedIsOld()
+  deeds.confirmed(frame)
+  inbox.update(frame)
+  counts.rebase(frame)
+  noLongerAttend([...(frame.read ?? []), ...(frame.archived ?? [])])
+}
+
+// Attention, as far as the person has said
+
+const settings = () => JSON.parse(list.dataset.attention)
+const attention = once(async () => {
+  const { Attention } = await import("./attention.js").catch(startAgain)
+  const attention = new Attention({ announcer, settings, isRowVisible })
+  attention.addEventListener("seen", ({ detail }) => see(detail.ids))
+  return attention
+})
+let isAttended = false
+
+async function attend(use) {
+  isAttended = true
+  use(await attention())
+}
+
+/** What was read or is gone needs none; before anything has arrived, there is nothing that points to it. */
+function noLongerAttend(ids) {
+  if (isAttended && ids.length > 0) attend((attention) => attention.gone(ids))
+}
+
+function isRowVisible(id) {
+  const box = element(`notice-${id}`)?.getBoundingClientRect()
+  return box !== undefined && box.bottom > 0 && box.top < innerHeight
+}
+
+// The page takes itself afresh
+
+let caughtUp = null
+const catchUp = once(async () => {
+  const { CatchUp } = await import("./catch_up.js").catch(startAgain)
+  caughtUp = new CatchUp({ socket, inbox, counts, deeds })
+  caughtUp.addEventListener("missed", ({ detail }) => attend((attention) => attention.caughtUp(detail)))
+  return caughtUp
+})
+const refresh = async () => (await catchUp()).refreshSoon()
+const fetchedIsOld = () => caughtUp?.changed()
+
+inbox.addEventListener("stale", refresh)
+inbox.addEventListener("uncounted", () => counts.askSoon())
+newcomers.addEventListener("overflow", async ({ detail }) => {
+  await (await catchUp()).refreshNow()
+  if (detail.asked) inbox.focusFirst()
+})
+
+/** A page that was open while the server was renewed may ask for modules that are no more. */
+function startAgain() {
+  location.reload()
+  return new Promise(() => {})
+}
+
+// A person does something
+
+sight.addEventListener("seen", ({ detail }) => see(detail))
+
+function see(ids) {
+  inbox.apply("seen", ids)
+  deeds.see(ids)
+}
+
+inbox.addEventListener("deed", ({ detail }) => act(detail))
 inbox.addEventListener("readall", () => {
   const through = inbox.shownThrough(socket.position)
-  inbox.markReadThrough(through)
-  reads.readAll(through)
-  announcer.say(phrase("allRead"))
+  fetchedIsOld()
+  if (!inbox.isFiltered) inbox.markReadThrough(through)
+  else inbox.markShownRead(through)
+  offer("read", deeds.do("read-all", { through, matching: inbox.isFiltered ? query : undefined }), () => {})
+})
+deeds.addEventListener("refused", ({ detail }) => {
+  announcer.say(detail || phrase("refused"))
+  refresh()
+})
+
+function act({ verb, ids, matching, leaving }) {
+  fetchedIsOld()
+  const through = matching ? inbox.shownThrough(socket.position) : undefined
+  const here = ids ?? inbox.rows.filter((row) => publishedOf(row) <= through).map(idOf)
+  const takeBack = inbox.apply(verb, here)
+  const deed = deeds.do(verb, matching ? { matching: query, through } : { ids }, { leaving })
+  const isReversible = here.length === 1 && ["read", "unread"].includes(verb) // by the same key
+  if (!isReversible || matching) offer(verb, deed, takeBack, matching ? undefined : here.length)
+}
+
+const undoBar = once(async () => new (await import("./undo.js")).UndoBar(element("undo")))
+
+/** Say what was done, and let it be taken back; how many they were, only the server may know. */
+async function offer(verb, deed, takeBack, count) {
+  const bar = await undoBar()
+  const tell = (n) => {
+    const words = phraseFor(`done${verb}`, n)
+    announcer.say(words)
+    bar.offer(words, async ({ focus }) => {
+      const row = takeBack()
+      if (focus) row?.focus()
+      const worked = await deeds.undo(deed)
+      announcer.say(phrase(worked ? "undone" : "notUndone"))
+      if (!worked) refresh()
+    })
+  }
+  if (count !== undefined) tell(count)
+  const answer = await deed.answer
+  if (answer && count === undefined) tell(answer.count)
+  if (answer?.more) act({ verb, matching: true })
+  if (!answer) bar.withdraw()
+}
+
+// Selecting several, keys, dialogs
+
+const all = element("select-all")
+const selection = once(async () => {
+  const { Selection } = await import("./selection.js")
+  const selection = new Selection({ list, bar: element("deed-form"), all })
+  selection.addEventListener("deed", ({ detail }) => act(detail))
+  return selection
+})
+list.addEventListener("click", async ({ target, shiftKey }) => {
+  if (target.matches(".notice-check input")) (await selection()).clicked(target, { range: shiftKey })
+})
+all.addEventListener("change", async () => (await selection()).setAll(all.checked))
+
+const dialogs = once(() => import("./dialogs.js"))
+const hasLetters = () => settings().shortcuts
+const help = async () => (await dialogs()).showHelp({ hasLetters: hasLetters() })
+element("help-button").addEventListener("click", help)
+inbox.addEventListener("why", async ({ detail }) => {
+  detail.event.preventDefault()
+  ;(await dialogs()).showWhy(detail)
+})
+
+let keys = null
+const loadKeys = once(async () => {
+  const { Keys } = await import("./keys.js")
+  const others = {
+    select: async (row, options) => (await selection()).toggle(row, options),
+    clear: async () => (await selection()).clear(),
+    undo: async () => (await undoBar()).undo(),
+    help,
+  }
+  return (keys = new Keys({ list, inbox, others }))
+})
+list.addEventListener("focusin", loadKeys)
+document.addEventListener("keydown", async (event) => {
+  if (event.target.closest("dialog, textarea, select, input:not([type=checkbox])")) return
+  if (keys) {
+    if (keys.press(event, hasLetters())) event.preventDefault()
+  } else if (/^[jkz/?]$/.test(event.key) && !event.ctrlKey && !event.metaKey && !event.altKey && hasLetters()) {
+    event.preventDefault()
+    ;(await loadKeys()).press(event, hasLetters())
+  }
+})
+
+// Rows come and go
+
+const folds = foldLongBodies(list)
+watchRows(list, (rows) => rows.forEach((row) => {
+  withoutForms(row)
+  linkify(row.querySelector(".notice-body"))
+  folds.watch(row)
+  sight.watch(row)
+}), (rows) => rows.forEach((row) => {
+  folds.leave(row)
+  sight.leave(row)
+}))
+
+const older = once(async () => new (await import("./older.js")).Older({ inbox, link: element("older") }))
+const end = new IntersectionObserver(async ([{ isIntersecting }]) => {
+  if (!isIntersecting || !(await (await older()).load())) return
+  end.unobserve(element("older"))
+  end.observe(element("older")) // it may still be near
+}, { rootMargin: "800px" })
+end.observe(element("older"))
+
+// What is not chosen does not stand in the address.
+element("filter").addEventListener("formdata", ({ formData }) => {
+  for (const [name, value] of [...formData]) if (!value) formData.delete(name)
 })
 
 // Whoever signs in again may be somebody else: their page begins from the start.
@@ -57,7 +248,14 @@ socket.addEventListener("state", ({ detail }) => {
   else if (detail.state === "live" && signedOut) location.reload()
 })
 
-keepTelling(document)
-foldLongBodies(list)
-moveByKeys(list)
+// The app, once the page has nothing better to do
+
+const whenIdle = window.requestIdleCallback ?? ((act) => setTimeout(act, 1_000))
+const becameLive = ({ detail }) => {
+  if (detail.state !== "live") return
+  socket.removeEventListener("state", becameLive)
+  whenIdle(async () => (await import("./app.js")).keepForOffline(() => socket.position))
+}
+socket.addEventListener("state", becameLive)
+
 socket.start()

@@ -1,6 +1,6 @@
 /** Which words does the page use, and how does it tell times? Phrases stand in the template, so that translators find them in one place. */
 
-const language = document.documentElement.lang || "en"
+export const language = document.documentElement.lang || "en"
 
 // Phrases
 
@@ -40,18 +40,48 @@ export function howLongAgo(moment, now) {
 
 const midnightBefore = (moment) => new Date(moment).setHours(0, 0, 0, 0)
 
+/** Write one `<time>` anew. Cheap enough for two hundred at once: what it says is compared, and no layout is asked for. */
+export function tellTime(element, now = Date.now()) {
+  const moment = Date.parse(element.dateTime)
+  if (Number.isNaN(moment)) return
+  const words = howLongAgo(moment, now)
+  if (element.textContent !== words) element.textContent = words
+}
+
+/** "Monday, November 23, 2026 at 12:00 PM" */
+export function exactTime(moment) {
+  return absolute.format(moment)
+}
+
 /** Write every `<time>` inside `root` anew; the exact time shows on hover. */
 export function tellTimes(root) {
   for (const element of root.querySelectorAll("time[datetime]")) {
-    const moment = new Date(element.dateTime)
-    if (Number.isNaN(moment.getTime())) continue
-    const words = howLongAgo(moment, Date.now())
-    if (element.textContent !== words) element.textContent = words
-    element.title = absolute.format(moment)
+    tellTime(element)
+    if (element.dateTime) element.title = exactTime(new Date(element.dateTime))
   }
 }
 
 export function keepTelling(root) {
   tellTimes(root)
   setInterval(() => tellTimes(root), MINUTE_MS)
+}
+
+// Days, as the reader's clock has them
+
+const weekday = new Intl.DateTimeFormat(language, { weekday: "long", month: "long", day: "numeric" })
+const longDate = new Intl.DateTimeFormat(language, { dateStyle: "full" })
+
+/** The midnight at which the day of `moment` begins: the same for all of a day. */
+export function dayOf(moment) {
+  return midnightBefore(moment)
+}
+
+/** "Today", "Yesterday", "Monday, November 23"; the year only when it is another one. */
+export function dayWords(day, now) {
+  const days = Math.round((midnightBefore(now) - day) / DAY_MS)
+  if (days < 2) {
+    const words = relative.format(-Math.max(0, days), "day")
+    return words.charAt(0).toLocaleUpperCase(language) + words.slice(1)
+  }
+  return (new Date(day).getFullYear() === new Date(now).getFullYear() ? weekday : longDate).format(day)
 }
