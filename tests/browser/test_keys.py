@@ -106,7 +106,7 @@ def test_the_keys_of_a_feed_lead_through_it_and_out_of_it(page):
 
 def test_letters_can_be_switched_off_and_the_rest_stays(visit, ada, backstage):
     backstage.send_many("Notice", 2, ada.audience)
-    backstage.do("Preferences.objects.create(user_id=ada, shortcuts=False)", ada=ada.id)
+    backstage.prefer(ada.id, shortcuts=False)
     page = visit(ada)
     expect_live(page)
 
