@@ -51,6 +51,8 @@ CONTENT_SECURITY_POLICY = {
         "frame-ancestors": [NONE],
         "object-src": [NONE],
         "img-src": [SELF, "data:"],  # Django's admin draws its icons from data: URLs
+        "manifest-src": [SELF],
+        "worker-src": [SELF],
     }
 }
 

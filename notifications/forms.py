@@ -1,17 +1,19 @@
-"""What a person fills in to send a notice, on the site and in the admin."""
+"""What a person fills in: to send a notice, on the site and in the admin, and to say how much they want to hear."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group, User
 from django.db.models import TextChoices
 from django.utils.translation import gettext_lazy as _
 
+from notifications.attention import time_zones
 from notifications.audiences import EVERYONE, STAFF, Audience, UnknownAudience, users_called
-from notifications.models import Level, Notice, Topic
+from notifications.models import Level, Notice, Preferences, Topic
 from notifications.sending import MAX_KEY, MAX_TITLE, MAX_URL, InvalidNotice, SendingRefused, send_notice
 
 
@@ -147,3 +149,75 @@ class ComposeForm(LaterMixin, WriteForm):
             *(Audience.group(group) for group in data.get("groups", [])),
             *(Audience.topic(topic) for topic in data.get("topics", [])),
         ]
+
+
+def _time_zone_choices() -> list[Any]:
+    """Grouped by continent, the way people look for theirs."""
+    groups: dict[str, list[tuple[str, str]]] = {}
+    for name in time_zones():
+        area, _slash, place = name.partition("/")
+        groups.setdefault(area, []).append((name, (place or area).replace("_", " ")))
+    return [("UTC", "UTC"), *((area, zones) for area, zones in groups.items() if area != "UTC")]
+
+
+class PreferencesForm(forms.ModelForm):  # type: ignore[type-arg]  # generic for the type checker only
+    """How far notices of each level may go, and when nothing may go further than its row."""
+
+    LEVELS = ("info", "success", "warning", "error")
+    QUIET = ("quiet_from", "quiet_until", "time_zone")
+
+    time_zone = forms.ChoiceField(
+        label=_("Time zone"), choices=_time_zone_choices, help_text=_("Whose clock the quiet hours go by.")
+    )
+    volume = forms.IntegerField(
+        label=_("Volume of the sound"),
+        min_value=0,
+        max_value=100,
+        widget=forms.NumberInput({"type": "range", "step": 5}),
+    )
+
+    class Meta:
+        model = Preferences
+        fields = (
+            "info",
+            "success",
+            "warning",
+            "error",
+            "quiet_from",
+            "quiet_until",
+            "time_zone",
+            "volume",
+            "shortcuts",
+        )
+        widgets = {name: forms.TimeInput({"type": "time"}, format="%H:%M") for name in ("quiet_from", "quiet_until")}
+        help_texts = {
+            "quiet_from": _("Empty: no quiet hours."),
+            "quiet_until": _("Earlier than the beginning: on the next morning."),
+            "shortcuts": _("Single keys in the inbox, such as j, k and e. The key ? lists them."),
+        }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if not self.instance.time_zone:
+            self.initial["time_zone"] = settings.TIME_ZONE
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        begin, end = cleaned.get("quiet_from"), cleaned.get("quiet_until")
+        if self.errors:
+            return cleaned
+        if begin is not None and end is None:
+            self.add_error("quiet_until", _("Say also when the quiet hours end."))
+        elif begin is None and end is not None:
+            self.add_error("quiet_from", _("Say also when the quiet hours begin."))
+        elif begin is not None and begin == end:
+            self.add_error("quiet_until", _("Quiet hours must end at another time than they begin."))
+        return cleaned
+
+    @property
+    def ladders(self) -> list[forms.BoundField]:
+        return [self[name] for name in self.LEVELS]
+
+    @property
+    def quiet(self) -> list[forms.BoundField]:
+        return [self[name] for name in self.QUIET]

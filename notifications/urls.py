@@ -1,6 +1,6 @@
 from django.urls import path
 
-from notifications.views import echo, health, inbox, notice, send
+from notifications.views import app, echo, health, inbox, notice, preferences, send
 
 urlpatterns = [
     path("", inbox.inbox, name="inbox"),
@@ -18,6 +18,9 @@ urlpatterns = [
     path("unmute/", notice.unmute, name="unmute"),
     path("muted/", notice.muted, name="muted"),
     path("send/", send.send, name="send"),
+    path("preferences/", preferences.preferences, name="preferences"),
+    path("manifest.webmanifest", app.manifest, name="manifest"),
+    path("sw.js", app.service_worker, name="service_worker"),
     path("echo/", echo.echo, name="echo"),
     path("ws/notices/", echo.upgrade_required),
     path("ws/echo/", echo.upgrade_required),

@@ -14,7 +14,13 @@ from tests.machine import ROOT
 STOREYS = [
     {"config.redis", "config.logs", "config.errors", "config.probes", "config.static", "config.settings"},
     {"notifications.models", "notifications.prepared"},
-    {"notifications.audiences", "notifications.frames", "notifications.times", "notifications.filters"},
+    {
+        "notifications.audiences",
+        "notifications.frames",
+        "notifications.times",
+        "notifications.filters",
+        "notifications.attention",
+    },
     {"notifications.entries", "notifications.walk"},
     {"notifications.doorbell"},
     {"notifications.log"},
@@ -48,6 +54,8 @@ STOREYS = [
         "notifications.views.send",
         "notifications.views.echo",
         "notifications.views.health",
+        "notifications.views.preferences",
+        "notifications.views.app",
         "notifications.admin",
     },
     {"notifications.urls", "config.urls"},

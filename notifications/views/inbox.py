@@ -15,8 +15,9 @@ from django.utils.translation import ngettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
-from notifications import deeds
+from notifications import deeds, muting
 from notifications import inbox as inboxes
+from notifications.attention import for_page, preferences_of
 from notifications.audiences import audiences_of, in_words
 from notifications.deeds import Deed, Matching
 from notifications.filters import Filter, Tab
@@ -77,6 +78,7 @@ def inbox(request: SignedInRequest) -> HttpResponse:
         "through": page.notices[0].published if page.notices else 0,
         "at": timezone.now(),
         "ever": bool(counts["all"] or counts["archived"]),
+        "attention": for_page(preferences_of(request.user), muted=bool(muting.mutes_of(request.user))),
     }
     return render(request, "notifications/inbox.html", context)
 
@@ -192,9 +194,9 @@ def read_all(request: SignedInRequest) -> HttpResponse:
 @says_what_is_wrong
 def undo(request: SignedInRequest) -> HttpResponse:
     """Take back the last deed, which ``change`` names."""
-    deeds.undo(request.user, whole(request.POST, "change"))
+    change = deeds.undo(request.user, whole(request.POST, "change"))
     if is_script(request):
-        return JsonResponse({"undone": True})
+        return JsonResponse({"change": change})
     messages.success(request, _("It is undone."))
     return back(request)
 
@@ -216,7 +218,8 @@ def _filter(request: SignedInRequest) -> Filter:
 def _done(request: SignedInRequest, done: Deed, said: str) -> HttpResponse:
     """Back to the page that was left; a script is told what was done, and the number by which it can be undone."""
     if is_script(request):
-        return JsonResponse({"change": done.change, "count": done.count, "more": done.more, "ids": done.ids})
+        answer = {"change": done.change, "count": done.count, "more": done.more, "ids": done.ids}
+        return JsonResponse(answer | ({"through": done.through} if done.more else {}))
     if said and done.count:
         messages.success(request, said % {"count": done.count})
     return back(request)

@@ -14,6 +14,8 @@ document.addEventListener("securitypolicyviolation", (event) =>
 """
 # The browser's word for a server that is away; the pages themselves have nothing to say about it.
 LOST_CONNECTION = ("WebSocket connection to", "ERR_CONNECTION_REFUSED", "ERR_INTERNET_DISCONNECTED")
+# A page registers its service worker once it has nothing better to do; most tests' devices have none.
+NO_WORKER = "Service Worker registration blocked by Playwright"
 
 
 class Complaints:
@@ -40,7 +42,7 @@ class Complaints:
         return [each for each in self.all if not any(part in each for part in self._allowed)]
 
     def _console(self, message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning"):
+        if message.type in ("error", "warning") and message.text != NO_WORKER:
             self.all.append(f"{message.type} on {message.page and message.page.url}: {message.text}")
 
     def _failure(self, failure: WebError) -> None:

@@ -119,7 +119,8 @@ def visit(
     """`visit(ada, "/echo/")`: a page on a device of its own; None is somebody who is not signed in.
 
     Options are those of a browser context: `viewport`, `color_scheme`, `java_script_enabled`, … With
-    `for_good=True` the device is not used again, because the test changes it (its clock).
+    `for_good=True` the device is not used again, because the test changes it (its clock). The service worker is
+    another test's (`service_workers="allow"`): Playwright cannot play the server to a page that has one.
     """
     reusable: list[BrowserContext] = []
     used_up: list[BrowserContext] = []
@@ -137,7 +138,7 @@ def visit(
         return page
 
     def new_device(**options: Any) -> BrowserContext:
-        context = browser.new_context(base_url=server.url, **options)
+        context = browser.new_context(base_url=server.url, **{"service_workers": "block"} | options)
         context.add_init_script(TELL_BREACHES)
         return context
 

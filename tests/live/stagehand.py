@@ -24,8 +24,8 @@ from django.contrib.auth.models import Group  # noqa: E402
 from django.contrib.sessions.models import Session  # noqa: E402
 from django.utils import timezone  # noqa: E402
 
-from notifications import inbox  # noqa: E402
-from notifications.models import Notice, Posting, ReadMark, ServerProcess, Subscription, Topic  # noqa: E402
+from notifications import deeds, inbox, muting  # noqa: E402
+from notifications.models import Notice, Posting, Preferences, ReadMark, ServerProcess, Subscription, Topic  # noqa: E402
 from notifications.sending import Draft, recall_notice, send_notice, send_notices  # noqa: E402
 
 User = get_user_model()
@@ -57,6 +57,16 @@ def sign_in_again(user_id: int, *, seconds: float = 3600) -> str:
     session.set_expiry(timezone.now() + timedelta(seconds=seconds))
     session.create()
     return str(session.session_key)
+
+
+def prefer(user_id: int, **choices: Any) -> None:
+    """What somebody has chosen on the page of their preferences."""
+    Preferences.objects.update_or_create(user_id=user_id, defaults=choices)
+
+
+def mute(user_id: int, slug: str) -> None:
+    """No attention for a topic, for good."""
+    muting.mute(User.objects.get(pk=user_id), Topic.objects.get(slug=slug), until=None)
 
 
 def group_id(name: str) -> int:
@@ -122,6 +132,12 @@ def store_unpublished(title: str, *to: str) -> None:
 
 def recall(notice_id: int) -> None:
     recall_notice(Notice.objects.get(pk=notice_id))
+
+
+def does(user_id: int, deed: str, which: Any) -> int | None:
+    """What a person does by a form; the change by which it is undone."""
+    done = getattr(deeds, deed)(User.objects.get(pk=user_id), which)
+    return getattr(done, "change", done)
 
 
 def inbox_of(user_id: int) -> dict[str, Any]:

@@ -11,7 +11,7 @@ const MOST_ROWS = 500 // that the server gives at once
 
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms))
 
-/** Events: `arrived` with the levels of the notices that only the fresh page brought. */
+/** Event: `missed` with the levels of the notices that only the fresh page brought. */
 export class CatchUp extends EventTarget {
   #socket
   #inbox
@@ -48,7 +48,8 @@ export class CatchUp extends EventTarget {
         const page = await this.#fetch()
         if (!page) return
         this.#counts.takeOver(page)
-        this.#takeOver(page)
+        const levels = this.#takeOver(page)
+        this.dispatchEvent(new CustomEvent("missed", { detail: levels }))
         this.#socket.continueFrom(page.getElementById("inbox").dataset)
         return
       } catch (error) {
@@ -106,7 +107,8 @@ export class CatchUp extends EventTarget {
       if (ids) this.#inbox.apply(verb, ids)
       else if (verb === "read-all") this.#inbox.markShownRead(through)
     }
-    this.dispatchEvent(new CustomEvent("arrived", { detail: levels }))
+    document.getElementById("inbox").dataset.attention = page.getElementById("inbox").dataset.attention
+    return levels
   }
 
   /** Returns the same page as the server would make it now, or null when there is none for us. */

@@ -74,12 +74,17 @@ export class Counts {
   #places
   #title
   #tallies
+  #shown = {}
+  #isTelling = false
+  #soon = new MessageChannel()
+  #isArchive = document.getElementById("inbox").dataset.tab === "archived"
   #timer = 0
 
   /** `places`: the elements by name; each carries what the server counted. */
   constructor(places) {
     this.#places = places
     this.#title = places.unseen.dataset.title
+    this.#soon.port1.onmessage = this.#show
     this.takeOver(document)
   }
 
@@ -157,26 +162,32 @@ export class Counts {
     this.rebase({ position: positionOf(page), ...Object.fromEntries(counted) })
   }
 
+  /** Once for all that happens until the browser has a moment: to change the title two hundred times is not free. */
   #tell() {
+    if (this.#isTelling) return
+    this.#isTelling = true
+    this.#soon.port2.postMessage("")
+  }
+
+  #show = () => {
+    this.#isTelling = false
     for (const [name, tally] of Object.entries(this.#tallies)) {
       const { count, isMore } = tally
-      const place = this.#places[name]
-      if (place.dataset.count === `${count}` && this.#told.has(name)) continue
-      this.#told.add(name)
+      if (this.#shown[name] === count) continue
+      this.#shown[name] = count
+      this.#places[name].dataset.count = count
+      this.#places[name].hidden = count === 0
       const shown = isMore ? `${count - 1}+` : count.toLocaleString(document.documentElement.lang || "en")
-      place.dataset.count = count
-      place.hidden = count === 0
-      place.textContent = name === "unseen" ? phraseFor("unseen", count, shown) : shown
+      this.#places[name].textContent = name === "unseen" ? phraseFor("unseen", count, shown) : shown
       if (name === "unread") document.getElementById("read-all-form").hidden = count === 0 || this.#isArchive
-      if (name === "unseen") {
-        document.title = count > 0 ? `(${shown}) ${this.#title}` : this.#title
-        showEverywhere(count)
-      }
+      if (name === "unseen") this.#showUnseen(count, shown)
     }
   }
 
-  #told = new Set()
-  #isArchive = document.getElementById("inbox").dataset.tab === "archived"
+  #showUnseen(count, shown) {
+    document.title = count > 0 ? `(${shown}) ${this.#title}` : this.#title
+    showEverywhere(count)
+  }
 }
 
 /** The position that everything on `page` is true as of. */
@@ -185,5 +196,30 @@ export function positionOf(page) {
   return Number(cursor.slice(cursor.lastIndexOf(":") + 1))
 }
 
-/** Outside of the page, too: how many are unseen. */
-export function showEverywhere(_unseen) {}
+// Everywhere else: the tab's icon, and the icon of the installed app
+
+// Drawn with its own ground and ring, so that the dot is seen on a light and on a dark row of tabs.
+const ICON_WITH_DOT = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32">
+<rect width="32" height="32" rx="8" fill="#3b4fd8"/>
+<path d="M16 6a6 6 0 0 0-6 6v3.9l-1.7 3.3c-.4.8.2 1.8 1.1 1.8h13.2c.9 0 1.5-1 1.1-1.8L22 15.9V12a6 6 0 0 0-6-6Zm-2.6 16.5a2.7 2.7 0 0 0 5.2 0Z" fill="#fff"/>
+<circle cx="24.5" cy="7.5" r="6.5" fill="#e5243b" stroke="#fff" stroke-width="2"/></svg>`
+const TELL_SYSTEM_AFTER_MS = 200 // a burst is one number
+
+let plainIcon = ""
+let systemTimer = 0
+
+/** Show on the tab's icon that something is unseen, and on the app's icon how much. */
+export function showEverywhere(unseen) {
+  const icon = document.querySelector('link[rel="icon"]')
+  if (icon) {
+    plainIcon ||= icon.getAttribute("href")
+    const href = unseen > 0 ? `data:image/svg+xml,${encodeURIComponent(ICON_WITH_DOT)}` : plainIcon
+    if (icon.getAttribute("href") !== href) icon.setAttribute("href", href)
+  }
+  if (!navigator.setAppBadge) return
+  clearTimeout(systemTimer)
+  systemTimer = setTimeout(() => {
+    const told = unseen > 0 ? navigator.setAppBadge(unseen) : navigator.clearAppBadge()
+    told.catch(() => {}) // a system without badges, or an app that is not installed
+  }, TELL_SYSTEM_AFTER_MS)
+}

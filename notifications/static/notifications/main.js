@@ -5,7 +5,7 @@ import { Deeds } from "./deeds.js"
 import { Inbox } from "./inbox.js"
 import { socketUrl } from "./lasting_socket.js"
 import { Newcomers, Pace, Sight } from "./newcomers.js"
-import { foldLongBodies, idOf, linkify, publishedOf, watchRows } from "./notice_row.js"
+import { foldLongBodies, idOf, linkify, publishedOf, watchRows, withoutForms } from "./notice_row.js"
 import { NoticeSocket } from "./notice_socket.js"
 import { Announcer, Connection } from "./status.js"
 import { phrase, phraseFor } from "./words.js"
@@ -18,7 +18,6 @@ const once = (load) => {
 
 const list = element("inbox")
 const { cursor, stamp, reader, events, at, query } = list.dataset
-const attention = JSON.parse(list.dataset.attention || "{}")
 const socket = new NoticeSocket({ url: socketUrl(list.dataset.socket), cursor, stamp, reader, events, at })
 const newcomers = new Newcomers({ list, button: element("new-notices"), pause: element("pause") })
 const counts = new Counts({
@@ -51,8 +50,10 @@ connection.addEventListener("retry", () => socket.retryNow())
 newcomers.addEventListener("paused", ({ detail }) => connection.pause(detail))
 
 function showNotice(frame) {
-  if (frame.notice.recalled) fetchedIsOld()
-  if (inbox.show(frame)) announcer.arrived(frame.notice.level)
+  const { id, recalled } = frame.notice
+  if (recalled) fetchedIsOld()
+  if (inbox.show(frame)) attend((attention) => attention.arrived(frame))
+  else if (recalled) noLongerAttend([id])
 }
 
 function showDeeds(frame) {
@@ -60,6 +61,33 @@ function showDeeds(frame) {
   deeds.confirmed(frame)
   inbox.update(frame)
   counts.rebase(frame)
+  noLongerAttend([...(frame.read ?? []), ...(frame.archived ?? [])])
+}
+
+// Attention, as far as the person has said
+
+const settings = () => JSON.parse(list.dataset.attention)
+const attention = once(async () => {
+  const { Attention } = await import("./attention.js").catch(startAgain)
+  const attention = new Attention({ announcer, settings, isRowVisible })
+  attention.addEventListener("seen", ({ detail }) => see(detail.ids))
+  return attention
+})
+let isAttended = false
+
+async function attend(use) {
+  isAttended = true
+  use(await attention())
+}
+
+/** What was read or is gone needs none; before anything has arrived, there is nothing that points to it. */
+function noLongerAttend(ids) {
+  if (isAttended && ids.length > 0) attend((attention) => attention.gone(ids))
+}
+
+function isRowVisible(id) {
+  const box = element(`notice-${id}`)?.getBoundingClientRect()
+  return box !== undefined && box.bottom > 0 && box.top < innerHeight
 }
 
 // The page takes itself afresh
@@ -68,7 +96,7 @@ let caughtUp = null
 const catchUp = once(async () => {
   const { CatchUp } = await import("./catch_up.js").catch(startAgain)
   caughtUp = new CatchUp({ socket, inbox, counts, deeds })
-  caughtUp.addEventListener("arrived", ({ detail }) => detail.forEach((level) => announcer.arrived(level)))
+  caughtUp.addEventListener("missed", ({ detail }) => attend((attention) => attention.caughtUp(detail)))
   return caughtUp
 })
 const refresh = async () => (await catchUp()).refreshSoon()
@@ -89,10 +117,13 @@ function startAgain() {
 
 // A person does something
 
-sight.addEventListener("seen", ({ detail }) => {
-  inbox.apply("seen", detail)
-  deeds.see(detail)
-})
+sight.addEventListener("seen", ({ detail }) => see(detail))
+
+function see(ids) {
+  inbox.apply("seen", ids)
+  deeds.see(ids)
+}
+
 inbox.addEventListener("deed", ({ detail }) => act(detail))
 inbox.addEventListener("readall", () => {
   const through = inbox.shownThrough(socket.position)
@@ -154,8 +185,8 @@ list.addEventListener("click", async ({ target, shiftKey }) => {
 all.addEventListener("change", async () => (await selection()).setAll(all.checked))
 
 const dialogs = once(() => import("./dialogs.js"))
-const hasLetters = attention.shortcuts !== false
-const help = async () => (await dialogs()).showHelp({ hasLetters })
+const hasLetters = () => settings().shortcuts
+const help = async () => (await dialogs()).showHelp({ hasLetters: hasLetters() })
 element("help-button").addEventListener("click", help)
 inbox.addEventListener("why", async ({ detail }) => {
   detail.event.preventDefault()
@@ -177,10 +208,10 @@ list.addEventListener("focusin", loadKeys)
 document.addEventListener("keydown", async (event) => {
   if (event.target.closest("dialog, textarea, select, input:not([type=checkbox])")) return
   if (keys) {
-    if (keys.press(event, hasLetters)) event.preventDefault()
-  } else if (hasLetters && /^[jkz/?]$/.test(event.key) && !event.ctrlKey && !event.metaKey && !event.altKey) {
+    if (keys.press(event, hasLetters())) event.preventDefault()
+  } else if (/^[jkz/?]$/.test(event.key) && !event.ctrlKey && !event.metaKey && !event.altKey && hasLetters()) {
     event.preventDefault()
-    ;(await loadKeys()).press(event, hasLetters)
+    ;(await loadKeys()).press(event, hasLetters())
   }
 })
 
@@ -188,6 +219,7 @@ document.addEventListener("keydown", async (event) => {
 
 const folds = foldLongBodies(list)
 watchRows(list, (rows) => rows.forEach((row) => {
+  withoutForms(row)
   linkify(row.querySelector(".notice-body"))
   folds.watch(row)
   sight.watch(row)
@@ -215,5 +247,15 @@ socket.addEventListener("state", ({ detail }) => {
   if (detail.reason === "signed-out") signedOut = true
   else if (detail.state === "live" && signedOut) location.reload()
 })
+
+// The app, once the page has nothing better to do
+
+const whenIdle = window.requestIdleCallback ?? ((act) => setTimeout(act, 1_000))
+const becameLive = ({ detail }) => {
+  if (detail.state !== "live") return
+  socket.removeEventListener("state", becameLive)
+  whenIdle(async () => (await import("./app.js")).keepForOffline(() => socket.position))
+}
+socket.addEventListener("state", becameLive)
 
 socket.start()
