@@ -208,7 +208,8 @@ class Receipt(models.Model):
     seen and not read, stands in order in an index of its own; the version before this one wrote receipts without it.
     """
 
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="receipts")
+    # The unique index serves. While PostgreSQL knows no statistics, it takes one of users alone for as good: 100 ms.
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="receipts", db_index=False)
     notice = models.ForeignKey(Notice, models.CASCADE, related_name="receipts")
     published = models.BigIntegerField(null=True)
     read_at = models.DateTimeField(null=True)
@@ -219,8 +220,10 @@ class Receipt(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["user", "notice"], name="one_receipt_each"),
             models.CheckConstraint(
-                condition=Q(read_at__isnull=False, unread_change=None) | Q(published__isnull=False, archived_at=None),
-                name="receipt_is_found_by_its_place",
+                condition=Q(read_at__isnull=False, unread_change=None, archived_at=None)
+                | Q(published__isnull=False, read_at=None, archived_at=None)
+                | Q(published__isnull=False, read_at__isnull=False, unread_change=None),
+                name="receipt_is_one_of_a_kind",
             ),
         ]
         indexes = [

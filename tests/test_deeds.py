@@ -470,6 +470,26 @@ def test_what_was_deleted_since_is_passed_over(ada):
     assert titles(ada) == ["stays"]
 
 
+# While hosts are upgraded one by one ----------------------------------------------------------------------
+
+
+def test_what_the_version_before_this_one_writes_means_what_it_meant(ada):
+    """It knows only that a receipt means read, and a mark how far; its INSERTs name no other columns."""
+    below, by_receipt, _ = publish("below"), publish("by receipt"), publish("neither")
+    with connection.cursor() as cursor:
+        receipt = "INSERT INTO notifications_receipt (user_id, notice_id, read_at) VALUES (%s, %s, %s)"
+        cursor.execute(receipt, [ada.pk, by_receipt.pk, timezone.now()])
+        cursor.execute("INSERT INTO notifications_readmark (user_id, through, changes) VALUES (%s, 1, 2)", [ada.pk])
+    assert titles(ada, "unread") == ["neither"]
+    assert counts(ada) == (1, 1, 0)
+
+    archive(ada, [by_receipt.pk])
+    mark_unread(ada, [below.pk])
+
+    assert titles(ada, "unread") == ["neither", "below"]
+    assert titles(ada, "archived") == ["by receipt"]
+
+
 # Telling --------------------------------------------------------------------------------------------------
 
 

@@ -385,6 +385,30 @@ def test_going_back_to_where_the_row_is_seen_takes_its_toast_away(away_from_the_
     expect(toasts(page)).to_have_count(0)
 
 
+# What was missed --------------------------------------------------------------------------------------------
+
+
+def test_what_comes_after_an_interruption_is_one_sentence_and_no_more(script):
+    script.close(1012)
+    script.comes_back(within=15)
+    script.welcome(unread=ENOUGH_TO_SCROLL + 3, position=script.position + 3)
+    for position in (1, 2, 3):
+        script.notice(position, level="error")
+    script.until(lambda: script.page.locator("#alarm").count())
+    for _ in range(15):
+        script.wait(0.1)
+
+    expect_announced(script.page, "3 new notices while you were away")
+    expect(script.page.locator("#alarm")).to_have_text("")
+    expect(toasts(script.page)).to_have_count(0)
+
+    script.notice(4, level="error")
+    for _ in range(15):
+        script.wait(0.1)
+    expect(toast(script.page, "Notice 4")).to_be_visible()
+    expect(script.page.locator("#alarm")).to_have_text("Error: Notice 4")
+
+
 # Quiet hours, and what is muted -----------------------------------------------------------------------------
 
 

@@ -7,6 +7,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
+from tests.browser.complaints import LOST_CONNECTION
 from tests.browser.gestures import (
     connection,
     expect_announced,
@@ -86,11 +87,11 @@ def test_whoever_is_in_a_row_with_the_keyboard_goes_on_in_the_next_when_it_goes(
     live.notice(1)
     live.notice(2)
     page = live.page
-    page.get_by_role("listitem").filter(has_text="Notice 2").focus()
+    page.get_by_role("article", name="Notice 2").focus()
 
     live.notice(3, published=2, recalled=True)
 
-    expect(page.get_by_role("listitem").filter(has_text="Notice 1")).to_be_focused()
+    expect(page.get_by_role("article", name="Notice 1")).to_be_focused()
 
 
 def test_only_addresses_that_are_safe_become_links(live):
@@ -99,7 +100,7 @@ def test_only_addresses_that_are_safe_become_links(live):
     live.notice(5, url="https://example.org/x")
 
     expect(titles(live.page)).to_have_count(5)
-    expect(live.page.locator("#inbox a[href]")).to_have_text(["Notice 5"])
+    expect(live.page.locator("#inbox .notice-link[href]")).to_have_text(["Notice 5"])
 
 
 # Counts -----------------------------------------------------------------------------------------------------
@@ -147,9 +148,10 @@ def test_marking_all_read_says_up_to_where_the_page_has_come(live):
     live.say(type="heartbeat", position=live.position + 9)
     live.hears(type="alive", position=live.position + 9)
 
-    mark_all_read(live.page)
+    with live.page.expect_request("**/read-all/") as asked:
+        mark_all_read(live.page)
 
-    live.hears(type="read_all", through=live.position + 9)
+    assert f"through={live.position + 9}" in asked.value.post_data
 
 
 # The connection ---------------------------------------------------------------------------------------------
@@ -259,6 +261,155 @@ def test_heartbeats_keep_the_line(live):
 
     expect(connection(live.page)).to_have_text("Live")
     assert len(live.sockets) == 1
+
+
+# The truth about the connection -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def waiting(visit, ada):
+    """A page whose second attempt has just failed; it waits for 2 seconds."""
+    script = Script(visit(ada, None, for_good=True))
+    script.page.add_init_script("Math.random = () => 0.999")  # the longest wait that chance allows
+    script.open()
+    script.welcome()
+    expect_live(script.page)
+    for seconds in (0.6, 1.1):
+        script.close(1012)
+        expect_reconnecting(script.page)
+        script.comes_back(within=seconds)
+    script.close(1012)
+    return script
+
+
+def test_the_seconds_to_the_next_attempt_are_counted_down(waiting):
+    for words in ("Reconnecting in 2 s", "Reconnecting in 1 s"):
+        expect(connection(waiting.page)).to_have_text(words)
+        waiting.wait(1)
+
+    expect(connection(waiting.page)).to_have_text("Reconnecting…")
+    waiting.until(lambda: len(waiting.sockets) == 4)
+
+
+def test_that_it_reconnects_is_said_once_however_long_it_takes(waiting):
+    page = waiting.page
+    page.evaluate("""() => {
+        window.said = []
+        const announcer = document.getElementById("announcer")
+        new MutationObserver(() => announcer.textContent && window.said.push(announcer.textContent))
+            .observe(announcer, { childList: true })
+    }""")
+
+    for _ in range(6):
+        waiting.wait(2)
+        waiting.until(lambda: len(waiting.sockets) > 3)
+        waiting.close(1012)
+        expect_reconnecting(page)
+    assert page.evaluate("window.said") == ["Reconnecting…"]
+
+    waiting.comes_back(within=3.1)
+    waiting.welcome()
+    expect(connection(page)).to_have_text("Live")
+    waiting.wait(3.1)
+    assert page.evaluate("window.said") == ["Reconnecting…", "Live"]
+
+
+def test_an_interruption_of_a_second_is_shown_and_not_said(live):
+    expect(live.page.get_by_role("button", name="Retry now")).to_be_hidden()
+    live.close(1012)
+    expect_reconnecting(live.page)
+    live.comes_back(within=1)
+    live.welcome()
+    expect_live(live.page)
+    live.wait(5)
+
+    expect_announced(live.page, "")
+    expect(live.page.get_by_role("button", name="Retry now")).to_be_hidden()
+
+
+def test_who_does_not_want_to_wait_need_not(waiting):
+    waiting.wait(1.5)  # away for more than two seconds, together with the attempts before
+    before = len(waiting.sockets)
+
+    waiting.page.get_by_role("button", name="Retry now").click()
+
+    waiting.until(lambda: len(waiting.sockets) > before)
+
+
+def test_a_page_that_is_offline_says_of_when_it_is(live, complaints):
+    complaints.allow(*LOST_CONNECTION)
+    page = live.page
+    live.wait(600)  # at some later minute than the page was made
+    live.until(lambda: len(live.sockets) > 1)
+    live.welcome()
+    expect_live(page)
+    at = page.evaluate("new Intl.DateTimeFormat('en', { hour: '2-digit', minute: '2-digit' }).format(Date.now())")
+
+    page.context.set_offline(True)
+    live.wait(300)
+
+    expect(connection(page)).to_have_text(f"Offline, showing what we had at {at}")
+    page.context.set_offline(False)
+    live.until(lambda: live.sockets)
+
+
+def test_a_page_from_the_cache_says_of_when_it_is(visit, ada, complaints):
+    script = Script(visit(ada, None, for_good=True))
+
+    def kept(route):
+        response = route.fetch()
+        body = re.sub(r'data-at="[^"]*"', 'data-at="2026-01-02T14:02:00+00:00"', response.text())
+        route.fulfill(response=response, body=body)
+
+    complaints.allow(*LOST_CONNECTION)
+    script.page.route(re.compile("^http://[^/]+/$"), kept)
+    script.open()
+    script.page.context.set_offline(True)
+
+    expect(connection(script.page)).to_have_text(re.compile("Offline, showing what we had at Jan 2, 2026"))
+
+
+def test_a_page_that_is_paused_says_so_while_it_is_live(live):
+    live.page.get_by_role("button", name="Pause").click()
+    expect(connection(live.page)).to_have_text("Paused")
+
+    live.close(1012)
+    expect_reconnecting(live.page)
+    live.comes_back(within=1)
+    live.welcome()
+    expect(connection(live.page)).to_have_text("Paused")
+
+    live.page.get_by_role("button", name="Pause").click()
+    expect(connection(live.page)).to_have_text("Live")
+
+
+def test_a_notice_that_was_missed_is_told_from_one_that_comes_just_now(visit, ada):
+    script = Script(visit(ada, None, for_good=True))
+    files = []
+    script.page.on("request", lambda request: files.append(request.url))
+    script.open()
+    script.page.evaluate(
+        """async (file) => {
+            const { NoticeSocket } = await import(file)
+            window.replayed = []
+            const emit = NoticeSocket.prototype.dispatchEvent
+            NoticeSocket.prototype.dispatchEvent = function (event) {
+                if (event.type === "notice") window.replayed.push(event.detail.replayed)
+                return emit.call(this, event)
+            }
+        }""",
+        next(file for file in files if "/notice_socket" in file),
+    )
+    script.welcome(position=script.position + 2, cursor=script.position)
+
+    for number in (1, 2, 3):
+        script.notice(number)
+
+    expect(titles(script.page)).to_have_count(3)
+    assert script.page.evaluate("window.replayed") == [True, True, False]
+
+
+# Beginning afresh -------------------------------------------------------------------------------------------
 
 
 def test_a_reset_fetches_the_page_and_goes_on_from_its_cursor(live, ada, send):

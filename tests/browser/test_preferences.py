@@ -40,7 +40,7 @@ def test_the_page_can_be_used_with_the_keyboard_alone_and_without_javascript(vis
     page.keyboard.press("Enter")
 
     expect(page.get_by_label("Info")).to_have_value("desktop")
-    expect(page.get_by_text("Desktop alerts need JavaScript.")).to_be_visible()
+    expect(page.locator("noscript p")).to_have_text("Desktop alerts need JavaScript.")
     expect(page.get_by_role("button", name="Play")).to_be_hidden()
 
 

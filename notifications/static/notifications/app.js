@@ -12,7 +12,8 @@ export async function serviceWorker() {
 
 /** `changed()` is whatever is another value once the inbox has changed. */
 export async function keepForOffline(changed) {
-  if (!(await serviceWorker())) return
+  const registration = await serviceWorker()
+  if (!registration) return
   let kept = changed()
   let keptAt = 0
   store()
@@ -26,6 +27,6 @@ export async function keepForOffline(changed) {
   function store() {
     kept = changed()
     keptAt = Date.now()
-    navigator.serviceWorker.controller?.postMessage("store")
+    registration.active?.postMessage("store")
   }
 }

@@ -486,7 +486,7 @@ export class NoticeSocket extends EventTarget {
 
   /** Nothing comes of this kind of line, although the server answers requests: take one that is no more than those. */
   async #lost({ code, heard }) {
-    const isOff = !heard && code === CUT_OFF && this.#kind !== "polling" && this.#events
+    const isOff = !heard && code === CUT_OFF && navigator.onLine && this.#kind !== "polling" && this.#events
     if (!isOff || !(await isReady())) {
       this.#failures = 0
       return
