@@ -168,6 +168,10 @@ SHUTDOWN_SECONDS = env.int("SHUTDOWN_SECONDS", default=10)  # and whatever is le
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", _("English")), ("zh-hans", _("Simplified Chinese"))]
 LOCALE_PATHS = [BASE_DIR / "locale"]
+LANGUAGE_COOKIE_AGE = 31_536_000  # who has chosen a language need not choose it again
+LANGUAGE_COOKIE_HTTPONLY = True
+LANGUAGE_COOKIE_SAMESITE = "Lax"
+LANGUAGE_COOKIE_SECURE = HTTPS_ONLY
 TIME_ZONE = env.str("TIME_ZONE", default="") or "UTC"
 USE_TZ = True
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 1100  # a deed names up to 1,000 notices

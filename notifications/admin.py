@@ -303,7 +303,7 @@ class GroupsAdmin(SendToSelected, GroupAdmin):
 
 def _person(request: HttpRequest) -> User:
     if not isinstance(request.user, User):
-        raise SendingRefused("sign in first")
+        raise SendingRefused(gettext("sign in first"))
     return request.user
 
 

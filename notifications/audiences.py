@@ -12,6 +12,7 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
 from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from notifications.models import Subscription, Topic
 
@@ -20,6 +21,12 @@ if TYPE_CHECKING:
 
 Kind = Literal["everyone", "staff", "user", "group", "topic"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+_NOT_FOUND = {
+    "audience": gettext_lazy("no audience called %(name)r"),
+    "user": gettext_lazy("no user called %(name)r"),
+    "group": gettext_lazy("no group called %(name)r"),
+    "topic": gettext_lazy("no topic called %(name)r"),
+}
 
 
 class UnknownAudience(ValueError):
@@ -27,8 +34,8 @@ class UnknownAudience(ValueError):
 
     def __init__(self, kind: str, name: str, nearest: Iterable[str] = ()) -> None:
         self.kind, self.name, self.nearest = kind, name, list(nearest)
-        hint = f"; the nearest: {', '.join(self.nearest)}" if self.nearest else ""
-        super().__init__(f"no {kind} called {name!r}{hint}")
+        hint = _("; the nearest: %(names)s") % {"names": ", ".join(self.nearest)} if self.nearest else ""
+        super().__init__(_NOT_FOUND[kind] % {"name": name} + hint)
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,9 +219,11 @@ def describe(audiences: Iterable[Audience]) -> list[str]:
             case "user":
                 words.append(usernames.get(int(audience.key), str(audience)))
             case "group":
-                words.append(f"group {group_names.get(int(audience.key), audience.key)}")
+                words.append(_("group %(name)s") % {"name": group_names.get(int(audience.key), audience.key)})
             case "topic":
-                words.append(f"topic {audience.key}")
-            case _:
-                words.append(str(audience))
+                words.append(_("topic %(name)s") % {"name": audience.key})
+            case "staff":
+                words.append(_("staff"))
+            case "everyone":
+                words.append(_("everyone"))
     return words

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MOST_AT_ONCE = 1000  # notices for one deed
+SEARCH_SECONDS = 1.0  # for what a filter matches; then the rest is left to the next deed
 UNDO_FOR = timedelta(seconds=60)  # the page offers it for 10 s
 
 
@@ -36,14 +37,18 @@ UNDO_FOR = timedelta(seconds=60)  # the page offers it for 10 s
 class Deed:
     """What was done. `ids` are as they are to be now, all of them; `count` were not so before.
 
-    `change` is what `undo` takes; None where nothing was changed. `more`: the filter matches others that are not yet
-    as they are to be. Marking all read has no ids, and its count stops at `MOST_UNREAD`.
+    `change` is what `undo` takes; None where nothing was changed. Marking all read has no ids, and its count stops at
+    `MOST_UNREAD`. `through`: there may be more that a filter matches, published up to there; None for no more.
     """
 
     ids: list[int]
     count: int = 0
     change: int | None = None
-    more: bool = False
+    through: int | None = None
+
+    @property
+    def more(self) -> bool:
+        return self.through is not None
 
 
 NOTHING = Deed([])
@@ -222,9 +227,9 @@ CHANGES: dict[str, Callable[[Receipt, _Moment], bool]] = {
 
 def _do(user: User, verb: str, which: Which) -> Deed:
     """Change these receipts. An id that this person cannot see is passed over, like one that does not exist."""
-    places, more = _matching(user, verb, which) if isinstance(which, Matching) else (_named(user, verb, which), False)
+    places, go_on = _matching(user, verb, which) if isinstance(which, Matching) else (_named(user, verb, which), None)
     if not places:
-        return NOTHING
+        return replace(NOTHING, through=go_on)
     with transaction.atomic():
         mark = _locked_mark(user)
         receipts = _receipts(user, places)
@@ -234,14 +239,14 @@ def _do(user: User, verb: str, which: Which) -> Deed:
         before = _Before(receipts=[stored[receipt.notice_id] for receipt in changed])
         ids = [receipt.notice_id for receipt in (changed if verb == "seen" else receipts)]
         if not ids:
-            return NOTHING
+            return replace(NOTHING, through=go_on)
         change = _next_change(mark)
         _write(changed)
         is_undoable = bool(changed) and verb != "seen"
         if is_undoable:
             _remember(user, change, before)
         _tell_on_commit(user, change, **_told(verb, ids, before))
-    return Deed(ids, len(changed), change if is_undoable else None, more)
+    return Deed(ids, len(changed), change if is_undoable else None, go_on)
 
 
 def _named(user: User, verb: str, ids: Iterable[int]) -> dict[int, int]:
@@ -252,24 +257,26 @@ def _named(user: User, verb: str, ids: Iterable[int]) -> dict[int, int]:
     return _places(notices)
 
 
-def _matching(user: User, verb: str, which: Matching) -> tuple[dict[int, int], bool]:
-    """The newest that match and are not yet as they are to be, and where they were published; and if there are more."""
+def _matching(user: User, verb: str, which: Matching) -> tuple[dict[int, int], int | None]:
+    """The newest that match and are not yet as they are to be, and where they were published; and where to go on."""
     standing = standings_of([user])[user.pk]
     who, wanted, but = walker(user, standing), which.wanted, walk.ANY
     match verb, wanted.tab:
         case ("archive", "archived") | ("unarchive", "all" | "unread") | ("unread", "unread"):
-            return {}, False
+            return {}, None
         case ("read" | "seen", "archived"):
-            return {}, False
+            return {}, None
         case ("read" | "seen", _):
             wanted = replace(wanted, tab="unread")
             but = walk.unseen(who) if verb == "seen" else but
         case ("unread", "all"):
             but = walk.read(who)
     through = min(which.through, standing.place.position)
-    found = walk.newest(who, through, MOST_AT_ONCE + 1, wanted, but=but)
-    notices = Notice.objects.filter(pk__in=found.ids[:MOST_AT_ONCE])
-    return _places(notices), len(found.ids) > MOST_AT_ONCE
+    found = walk.newest(who, through, MOST_AT_ONCE, wanted, but=but, patience=SEARCH_SECONDS)
+    places = _places(Notice.objects.filter(pk__in=found.ids))
+    if len(found.ids) == MOST_AT_ONCE:
+        return places, min(places.values()) - 1
+    return places, found.down_to or None
 
 
 def _places(notices: NoticeQuerySet) -> dict[int, int]:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from notifications import log, walk
-from notifications.audiences import Audience, audiences_of, audiences_of_each, people_in
+from notifications.audiences import EVERYONE, Audience, audiences_of, audiences_of_each, people_in
 from notifications.filters import EVERYTHING, Filter
 from notifications.log import Place
-from notifications.models import Notice, NoticeQuerySet, ReadMark, Receipt
+from notifications.models import Notice, NoticeQuerySet, Posting, ReadMark, Receipt
 from notifications.walk import Walker
 
 if TYPE_CHECKING:
@@ -130,6 +130,17 @@ def visible_to(user: User) -> NoticeQuerySet:
     mark = ReadMark.objects.filter(user=user).first() or ReadMark()
     visible = log.visible(audiences_of(user), user.date_joined).live()
     return _with_state(visible, user, mark.through, mark.through_change)
+
+
+def reached_by(user: User, ids: Iterable[int]) -> dict[int, set[str]]:
+    """By which of their own audiences each of these notices reaches ``user``; those that do not are left out."""
+    audiences = audiences_of(user)
+    since = Q(audience=str(EVERYONE), notice__published_at__lt=user.date_joined)
+    mine = Posting.objects.filter(notice__in=visible_to(user).filter(pk__in=ids), audience__in=audiences)
+    found: dict[int, set[str]] = {}
+    for notice_id, audience in mine.exclude(since).values_list("notice", "audience"):
+        found.setdefault(notice_id, set()).add(audience)
+    return found
 
 
 def readers_of(notice: Notice) -> QuerySet[User]:

@@ -10,10 +10,9 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from notifications import log
-from notifications.audiences import audiences_of
 from notifications.deeds import begin_afresh
-from notifications.models import Mute, Posting, Topic
+from notifications.inbox import reached_by
+from notifications.models import Mute, Topic
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -49,10 +48,4 @@ def muted_among(user: User, ids: Iterable[int]) -> list[int]:
     muted = {f"topic:{slug}" for slug in mutes_of(user)}
     if not muted:
         return []
-    audiences = audiences_of(user)
-    reached_by: dict[int, set[str]] = {}
-    visible = log.visible(audiences, user.date_joined).live().filter(pk__in=list(ids))
-    postings = Posting.objects.filter(notice__in=visible, audience__in=audiences)
-    for notice, audience in postings.values_list("notice", "audience"):
-        reached_by.setdefault(notice, set()).add(audience)
-    return sorted(notice for notice, mine in reached_by.items() if mine <= muted)
+    return sorted(notice for notice, audiences in reached_by(user, ids).items() if audiences <= muted)

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from django.db import Error as DatabaseError
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from notifications.audiences import Audience, check_exists
 from notifications.log import Published, publish_pending, publish_with
@@ -33,7 +34,7 @@ AT_A_SCREEN = (Source.ADMIN, Source.VIEW, Source.API)  # where a person's own pe
 
 
 class InvalidNotice(ValueError):
-    """A value was refused and nothing was stored. `field` says which one."""
+    """A value was refused and nothing was stored. `field` says which one, the message why, in the caller's language."""
 
     def __init__(self, field: str, message: str) -> None:
         self.field = field
@@ -110,7 +111,11 @@ def send_notices(drafts: Iterable[Draft], *, sender: User | None = None, source:
     """Send many notices in one transaction: all or none. Values and errors are those of `send_notice`."""
     _check_choice("source", source, Source.values)
     if source in AT_A_SCREEN:
-        _check_permission(sender, "notifications.send_notice", "send notices")
+        _check_permission(
+            sender,
+            "notifications.send_notice",
+            _("%(person)s may not send notices: the permission %(permission)s is missing"),
+        )
     drafts = check_drafts(drafts)
     if transaction.get_connection().in_atomic_block:  # the caller's, which may go on for long, or be rolled back
         with transaction.atomic():
@@ -165,7 +170,11 @@ def recall_notice(notice: Notice, *, by: User | None = None) -> bool:
         SendingRefused: ``by`` may not recall notices.
     """
     if by is not None:
-        _check_permission(by, "notifications.recall_notice", "recall notices")
+        _check_permission(
+            by,
+            "notifications.recall_notice",
+            _("%(person)s may not recall notices: the permission %(permission)s is missing"),
+        )
     with transaction.atomic():
         recalled = Notice.objects.filter(pk=notice.pk, recalled_at=None).update(
             recalled_at=timezone.now(), position=None
@@ -188,15 +197,15 @@ def _publish(notices: Iterable[Notice], published: Published | None = None) -> N
         notice.heard_by = published.heard_by
 
 
-def _check_permission(person: User | None, permission: str, verb: str) -> None:
+def _check_permission(person: User | None, permission: str, refusal: str) -> None:
     if person is None or not person.has_perm(permission):
-        raise SendingRefused(f"{person or 'nobody'} may not {verb}: the permission {permission} is missing")
+        raise SendingRefused(refusal % {"person": person or _("nobody"), "permission": permission})
 
 
 def _parsed(audiences: Iterable[Audience | str]) -> list[Audience]:
     parsed = [a if isinstance(a, Audience) else Audience.parse(a) for a in audiences]
     if not parsed:
-        raise InvalidNotice("audiences", "choose at least one audience")
+        raise InvalidNotice("audiences", _("choose at least one audience"))
     return list(dict.fromkeys(parsed))
 
 
@@ -205,14 +214,15 @@ def _checked(draft: Draft) -> Draft:
     title = draft.title.strip()
     body = draft.body.replace("\r\n", "\n").strip()
     if not title:
-        raise InvalidNotice("title", "the title is empty")
+        raise InvalidNotice("title", _("the title is empty"))
     _check_text("title", title)
     _check_text("key", draft.key)
     _check_text("body", body, allowed="\n\t")
     _check_length("title", title, MAX_TITLE)
     _check_length("key", draft.key, MAX_KEY)
     if (size := len(body.encode())) > MAX_BODY_BYTES:
-        raise InvalidNotice("body", f"the body has {size} bytes; {MAX_BODY_BYTES} is the most")
+        sentence = _("the body has %(size)d bytes; %(most)d is the most")
+        raise InvalidNotice("body", sentence % {"size": size, "most": MAX_BODY_BYTES})
     _check_choice("level", draft.level, Level.values)
     _check_url(draft.url)
     _check_times(draft.publish_at, draft.expires_at)
@@ -223,17 +233,26 @@ def _check_text(field: str, text: str, allowed: str = "") -> None:
     """No control characters: PostgreSQL cannot store NUL, terminals obey the rest, lone surrogates are no text."""
     for character in text:
         if unicodedata.category(character) in ("Cc", "Cs") and character not in allowed:
-            raise InvalidNotice(field, f"the {field} has a control character: U+{ord(character):04X}")
+            sentence = _("the %(field)s has a control character: U+%(code)04X")
+            raise InvalidNotice(field, sentence % {"field": _name_of(field), "code": ord(character)})
 
 
 def _check_length(field: str, text: str, most: int) -> None:
     if len(text) > most:
-        raise InvalidNotice(field, f"the {field} has {len(text)} characters; {most} is the most")
+        sentence = _("the %(field)s has %(size)d characters; %(most)d is the most")
+        raise InvalidNotice(field, sentence % {"field": _name_of(field), "size": len(text), "most": most})
 
 
 def _check_choice(field: str, value: str, choices: Sequence[str]) -> None:
     if value not in choices:
-        raise InvalidNotice(field, f"{field} {value!r}: choose one of {', '.join(choices)}")
+        sentence = _("%(field)s %(value)r: choose one of %(choices)s")
+        values = {"field": _name_of(field), "value": value, "choices": ", ".join(choices)}
+        raise InvalidNotice(field, sentence % values)
+
+
+def _name_of(field: str) -> str:
+    """What a person calls it."""
+    return str(Notice._meta.get_field(field).verbose_name)  # type: ignore[union-attr]  # none of them is a relation
 
 
 def _check_url(url: str) -> None:
@@ -242,7 +261,8 @@ def _check_url(url: str) -> None:
         return
     _check_text("url", url)
     _check_length("url", url, MAX_URL)
-    refused = InvalidNotice("url", f"link {url!r}: use http://…, https://… or a path that begins with /")
+    sentence = _("link %(url)r: use http://…, https://… or a path that begins with /")
+    refused = InvalidNotice("url", sentence % {"url": url})
     try:
         parts = urlsplit(url)
         is_web_page = parts.scheme in ("http", "https") and bool(parts.hostname)
@@ -255,12 +275,17 @@ def _check_url(url: str) -> None:
 
 def _check_times(publish_at: datetime | None, expires_at: datetime | None) -> None:
     now = timezone.now()
-    for field, moment in (("publish_at", publish_at), ("expires_at", expires_at)):
-        if moment is not None and timezone.is_naive(moment):
-            raise InvalidNotice(field, f"{field} {moment}: give a time zone")
+    if publish_at and timezone.is_naive(publish_at):
+        raise InvalidNotice("publish_at", _("publish_at %(moment)s: give a time zone") % {"moment": publish_at})
+    if expires_at and timezone.is_naive(expires_at):
+        raise InvalidNotice("expires_at", _("expires_at %(moment)s: give a time zone") % {"moment": expires_at})
     if publish_at and publish_at < now - LATE:
-        raise InvalidNotice("publish_at", f"publish_at {publish_at:%Y-%m-%d %H:%M %Z} is in the past")
+        raise InvalidNotice("publish_at", _("publish_at %(moment)s is in the past") % {"moment": _shown(publish_at)})
     if expires_at and expires_at <= now:
-        raise InvalidNotice("expires_at", f"expires_at {expires_at:%Y-%m-%d %H:%M %Z} is in the past")
+        raise InvalidNotice("expires_at", _("expires_at %(moment)s is in the past") % {"moment": _shown(expires_at)})
     if expires_at and publish_at and expires_at <= publish_at:
-        raise InvalidNotice("expires_at", "expires_at is not after publish_at")
+        raise InvalidNotice("expires_at", _("expires_at is not after publish_at"))
+
+
+def _shown(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M %Z}"

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
+from django.utils.translation import gettext as _
 
 EXAMPLES = "2026-12-24T18:00, +30m, 2h, 'tomorrow 09:00'"
 _SPAN = re.compile(r"\+?\s*(\d+\s*[a-z]+\s*)+", re.IGNORECASE)
@@ -28,7 +29,8 @@ def moment(text: str) -> datetime:
         raise UnknownTime(f"{text!r}: {error}") from error
     found = exact or _in_words(text)
     if found is None:
-        raise UnknownTime(f"{text!r} is no time that I know; write for example {EXAMPLES}")
+        sentence = _("%(text)r is no time that I know; write for example %(examples)s")
+        raise UnknownTime(sentence % {"text": text, "examples": EXAMPLES})
     return found if timezone.is_aware(found) else timezone.make_aware(found)
 
 

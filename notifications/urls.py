@@ -1,6 +1,6 @@
 from django.urls import path
 
-from notifications.views import app, echo, health, inbox, notice, preferences, send
+from notifications.views import app, bell, echo, health, inbox, notice, preferences, send, test_notice
 
 urlpatterns = [
     path("", inbox.inbox, name="inbox"),
@@ -17,7 +17,9 @@ urlpatterns = [
     path("mute/", notice.mute, name="mute"),
     path("unmute/", notice.unmute, name="unmute"),
     path("muted/", notice.muted, name="muted"),
+    path("bell/", bell.bell, name="bell"),
     path("send/", send.send, name="send"),
+    path("test/", test_notice.test_notice, name="test_notice"),
     path("preferences/", preferences.preferences, name="preferences"),
     path("manifest.webmanifest", app.manifest, name="manifest"),
     path("sw.js", app.service_worker, name="service_worker"),

@@ -10,6 +10,7 @@ database answers in 0.2. What it finds is by definition what `inbox.visible_to` 
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from collections.abc import Collection, Iterator
@@ -44,11 +45,12 @@ FIND = f"""
 # Of the receipts that say something about one person's notices: those that are live, and still for them.
 FIND_AMONG = f"""
     SELECT notice.id FROM {RECEIPT} AS receipt JOIN {NOTICE} AS notice ON notice.id = receipt.notice_id
-    WHERE receipt.user_id = %s AND {{}} AND receipt.published <= %s
+    WHERE receipt.user_id = %s AND receipt.{{}} AND receipt.published > %s AND receipt.published <= %s
       AND recalled_at IS NULL AND (expires_at IS NULL OR expires_at > %s) AND {{}}
       AND EXISTS (SELECT 1 FROM {POSTING} WHERE notice_id = notice.id AND ({{}}))
     ORDER BY receipt.published DESC LIMIT %s
 """
+ARCHIVED, SEEN, MARKED_UNREAD = "archived_at IS NOT NULL", "read_at IS NULL", "unread_change IS NOT NULL"
 NEWEST_FIRST = "ORDER BY published DESC"
 LAST_BEFORE = f"(SELECT published FROM {NOTICE} WHERE published_at < %s ORDER BY published_at DESC LIMIT 1)"
 FIRST_SINCE = f"(SELECT published FROM {NOTICE} WHERE published_at >= %s ORDER BY published_at LIMIT 1)"
@@ -106,31 +108,41 @@ def newest(
     walker = walker.among(wanted.audience)
     wish = _fits(wanted) & but
     if wanted.tab == "archived":
-        return Found(_among(walker, "archived_at IS NOT NULL", ANY, through, limit, wish), 0)
+        return Found(_ids(_among(walker, ARCHIVED, 0, through, limit, wish)), 0)
     bottom, state = (walker.read_through, _unread(walker)) if wanted.tab == "unread" else (0, _kept(walker))
     found = _walk(walker, bottom, through, limit, wish & state, patience)
     if wanted.tab == "unread" and found.down_to <= bottom:
         left = limit - len(found.ids)
-        return Found([*found.ids, *_marked_unread(walker, min(through, bottom), left, wish)], 0)
+        return Found([*found.ids, *_ids(_marked_unread(walker, min(through, bottom), left, wish))], 0)
     return found
 
 
 def count_unread(walker: Walker, through: int, most: int) -> tuple[int, int]:
-    """How many live notices for them, published up to ``through``, are unread, and how many unseen: each ``most``."""
-    count = not_seen = 0
-    for window in _windows(walker, walker.read_through, through, most * WIDER):
-        found = _find(window, _unread(walker), most - count)
-        seen = f"EXISTS (SELECT 1 FROM {RECEIPT} WHERE user_id = %s AND notice_id = unread.id)"
-        text = f"SELECT COUNT(*), COALESCE(SUM(CASE WHEN {seen} THEN 0 ELSE 1 END), 0) FROM ({found.text}) AS unread"
-        [(more, more_unseen)] = _ask(Clause(text, walker.user_id, *found.values))
-        count, not_seen = count + more, not_seen + more_unseen
-        if count == most:
-            break
-    if count == most > not_seen:  # many were seen and not read: below what was counted, some may be that were not
-        not_seen = _count(walker, walker.read_through, through, most, unseen(walker))
-    if count < most and walker.read_through:
-        count += len(_marked_unread(walker, min(walker.read_through, through), most - count, ANY))
+    """How many live notices for them, published up to ``through``, are unread, and how many unseen: each ``most``.
+
+    What is unseen is counted in the log; what was seen and is unread has receipts that say so.
+    """
+    mark = walker.read_through
+    count = not_seen = _count(walker, mark, through, most, unseen(walker))
+    if count < most:
+        has_seen, has_marked = _has_receipts(walker)
+        if has_seen:
+            count += len(_ids(_among(walker, SEEN, mark, through, most - count)))
+        if has_marked:
+            count += len(_ids(_marked_unread(walker, min(mark, through), most - count)))
     return count, not_seen
+
+
+def _has_receipts(walker: Walker) -> tuple[bool, bool]:
+    """Whether something above their read mark was seen and not read; whether something below it was marked unread.
+
+    Most people have neither, and this is asked much sooner than how many.
+    """
+    seen = f"EXISTS (SELECT 1 FROM {RECEIPT} WHERE user_id = %s AND {SEEN} AND published > %s)"
+    marked = f"EXISTS (SELECT 1 FROM {RECEIPT} WHERE user_id = %s AND {MARKED_UNREAD} AND unread_change > %s)"
+    values = walker.user_id, walker.read_through, walker.user_id, walker.through_change
+    [(has_seen, has_marked)] = _ask(Clause(f"SELECT {seen}, {marked}", *values))
+    return bool(has_seen), bool(has_marked)
 
 
 def count_all(walker: Walker, through: int, most: int) -> int:
@@ -140,7 +152,7 @@ def count_all(walker: Walker, through: int, most: int) -> int:
 
 def count_archived(walker: Walker, through: int, most: int) -> int:
     """How many live notices for them are archived: ``most`` at the most."""
-    return len(_among(walker, "archived_at IS NOT NULL", ANY, through, most, ANY))
+    return len(_ids(_among(walker, ARCHIVED, 0, through, most)))
 
 
 # What is wanted of them -----------------------------------------------------------------------------------
@@ -183,12 +195,12 @@ def _fits(wanted: Filter) -> Clause:
 
 def _says(word: str) -> Clause:
     """Title or body has the word, in capitals or not."""
-    if connection.vendor == "postgresql":
-        operator, pattern = "ILIKE %s", _escaped(word)
-    elif word.isascii():
-        operator, pattern = r"LIKE %s ESCAPE '\'", _escaped(word)
-    else:  # SQLite knows no capitals but those of ASCII
-        operator, pattern = "GLOB %s", f"*{''.join(map(_either_case, word))}*"
+    is_postgresql = connection.vendor == "postgresql"
+    if word.isascii():
+        operator, pattern = ("ILIKE %s" if is_postgresql else r"LIKE %s ESCAPE '\'"), _escaped(word)
+    else:  # SQLite knows no capitals but those of ASCII, nor does PostgreSQL in the locale "C"
+        pattern = "".join(map(_either_case, word))
+        operator, pattern = ("~ %s", pattern) if is_postgresql else ("GLOB %s", f"*{pattern}*")
     return Clause(f"(title {operator} OR body {operator})", pattern, pattern)
 
 
@@ -199,9 +211,10 @@ def _escaped(word: str) -> str:
 
 
 def _either_case(character: str) -> str:
-    """What stands in a GLOB for this character, whether small or capital."""
-    forms = {character, character.lower(), character.upper(), character.title()}
-    forms = {form for form in forms if len(form) == 1}
+    """What stands in a GLOB, and in a regular expression, for this character, whether small or capital."""
+    forms = {form for form in (character, character.lower(), character.upper(), character.title()) if len(form) == 1}
+    if len(forms) == 1 and (connection.vendor == "postgresql"):
+        return re.escape(character)
     return f"[{''.join(sorted(forms))}]" if len(forms) > 1 or character in "*?[" else character
 
 
@@ -223,7 +236,7 @@ def _walk(walker: Walker, after: int, through: int, limit: int, wish: Clause, pa
     ids: list[int] = []
     for window in _windows(walker, after, through, limit * WIDER, WIDEST if patience < float("inf") else sys.maxsize):
         found = _find(window, wish, limit - len(ids), NEWEST_FIRST)
-        ids += [pk for (pk,) in _ask(found)]
+        ids += _ids(found)
         if len(ids) == limit or time.monotonic() > ends:
             return Found(ids, window.after)
     return Found(ids, after)
@@ -246,20 +259,17 @@ def _find(window: Window, wish: Clause, limit: int, order: str = "") -> Clause:
     return Clause(text, _sql(timezone.now()), *condition.values, *window.put_up.values, limit)
 
 
-def _marked_unread(walker: Walker, through: int, limit: int, wish: Clause) -> list[int]:
+def _marked_unread(walker: Walker, through: int, limit: int, wish: Clause = ANY) -> Clause:
     """Of what the read mark says is read, the newest that were marked unread since."""
     since = Clause("unread_change > %s AND read_at IS NULL", walker.through_change)
-    return _among(walker, "unread_change IS NOT NULL", since, through, limit, wish)
+    return _among(walker, MARKED_UNREAD, 0, through, limit, since & wish)
 
 
-def _among(walker: Walker, kind: str, state: Clause, through: int, limit: int, wish: Clause) -> list[int]:
-    """The newest notices with receipts of one ``kind``, which has its index, and in this ``state``."""
-    if limit <= 0:
-        return []
+def _among(walker: Walker, kind: str, after: int, through: int, limit: int, wish: Clause = ANY) -> Clause:
+    """The newest notices published in (``after``, ``through``] with receipts of one ``kind``, which has its index."""
     mine = _is_for(walker)
-    text = FIND_AMONG.format(f"receipt.{kind} AND {state.text}", wish.text, mine.text)
-    values = [*state.values, through, _sql(timezone.now()), *wish.values, *mine.values]
-    return [pk for (pk,) in _ask(Clause(text, walker.user_id, *values, limit))]
+    text = FIND_AMONG.format(kind, wish.text, mine.text)
+    return Clause(text, walker.user_id, after, through, _sql(timezone.now()), *wish.values, *mine.values, limit)
 
 
 def _is_for(walker: Walker) -> Clause:
@@ -318,6 +328,10 @@ def _places_around(moment: datetime) -> tuple[int, int]:
     values = _sql(moment - CLOCKS_APART), _sql(moment + CLOCKS_APART)
     [(last_before, first_since)] = _ask(Clause(f"SELECT {LAST_BEFORE}, {FIRST_SINCE}", *values))
     return last_before or 0, sys.maxsize if first_since is None else first_since - 1
+
+
+def _ids(query: Clause) -> list[int]:
+    return [pk for (pk,) in _ask(query)]
 
 
 def _sql(moment: datetime) -> Any:

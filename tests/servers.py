@@ -262,7 +262,7 @@ class NoticeServer(Server):
 
     def environment(self) -> dict[str, str]:
         given = {name: value for name, value in self.settings.items() if value}
-        return super().environment() | {"PYTHONUNBUFFERED": "1"} | given
+        return super().environment() | {"PYTHONUNBUFFERED": "1", "LANGUAGE": "en"} | given
 
     def command(self) -> list[Any]:
         port = str(self.port)

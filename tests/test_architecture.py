@@ -19,6 +19,7 @@ STOREYS = [
         "notifications.frames",
         "notifications.times",
         "notifications.filters",
+        "notifications.management.shell",
         "notifications.attention",
     },
     {"notifications.entries", "notifications.walk"},
@@ -50,15 +51,17 @@ STOREYS = [
     {"notifications.views.signed_in"},
     {
         "notifications.views.inbox",
+        "notifications.views.bell",
         "notifications.views.notice",
         "notifications.views.send",
         "notifications.views.echo",
+        "notifications.views.test_notice",
         "notifications.views.health",
         "notifications.views.preferences",
         "notifications.views.app",
         "notifications.admin",
     },
-    {"notifications.urls", "config.urls"},
+    {"notifications.urls", "config.urls", "notifications.templatetags.notices"},
 ]
 COMMANDS = "notifications.management.commands."
 MIGRATIONS = "notifications.migrations."

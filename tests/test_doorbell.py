@@ -49,6 +49,7 @@ BELLS = [
     AccessChanged(user_ids=[]),
     Presence(hub="h", counts={7: 2}, is_all=True),
     InboxChanged(user_id=7, change=3, position=2, text='{"type":"inbox","unread":0,"position":2}'),
+    InboxChanged(user_id=7, change=4, position=0, text=None),
     Probe(hub="here"),
 ]
 

@@ -86,6 +86,15 @@ BODY = NoticeBody(
             Inbox(unread=0, unseen=0, position=9, changes=3, read_through=9),
             {"type": "inbox", "unread": 0, "unseen": 0, "position": 9, "changes": 3, "read_through": 9},
         ),
+        (
+            Inbox(unread=1, unseen=0, position=9, changes=4, marked_unread=[1], unarchived=[1]),
+            {"type": "inbox", "unread": 1, "unseen": 0, "position": 9, "changes": 4}
+            | {"marked_unread": [1], "unarchived": [1]},
+        ),
+        (
+            Inbox(unread=1, unseen=0, position=9, changes=5, archived=[2], seen=[]),
+            {"type": "inbox", "unread": 1, "unseen": 0, "position": 9, "changes": 5, "archived": [2], "seen": []},
+        ),
         (Heartbeat(position=9), {"type": "heartbeat", "position": 9}),
         (Reset(), {"type": "reset"}),
         (Bye(code=4001, retry_ms=800), {"type": "bye", "code": 4001, "retry_ms": 800}),

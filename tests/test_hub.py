@@ -116,6 +116,15 @@ async def test_a_change_of_what_was_read_that_is_missing_makes_the_page_start_af
     await eventually(lambda: wire.types == ["welcome", "reset"])
 
 
+async def test_a_change_that_no_frame_tells_of_makes_every_page_of_this_person_start_afresh(deaf):
+    wires = [(await connect(deaf, user_id=user_id))[1] for user_id in (1, 1, 2)]
+
+    deaf.hear(InboxChanged(user_id=1, change=1, position=0, text=None))
+    deaf.hear(InboxChanged(user_id=1, change=2, position=0, text='{"type":"inbox"}'))
+
+    assert [wire.types[1:] for wire in wires] == [["reset", "inbox"], ["reset", "inbox"], []]
+
+
 async def test_a_recall_of_a_notice_from_before_the_account_is_not_told_to_it(deaf):
     _, wire = await connect(deaf)
     deaf.hear(bell(entry(1, "staff"), entry(2, "staff")))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import timedelta
 
 import pytest
@@ -12,7 +14,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from notifications import access_bells, deeds, doorbell, log
-from notifications.deeds import mark_all_read, mark_read
+from notifications.deeds import CannotUndo, mark_all_read, mark_read
 from notifications.inbox import standing_of, visible_to
 from notifications.live import hub as hubs
 from notifications.live import warden
@@ -27,6 +29,7 @@ from tests.test_access import session_of
 
 NAMES = ("ada", "brian")
 GROUPS = ("ops", "sales")
+DEEDS = ("read", "marked_unread", "archived", "unarchived", "seen")  # as an `inbox` frame lists them
 ENDS_SECONDS = 0.3
 
 who, some_group, number = st.sampled_from(NAMES), st.sampled_from(GROUPS), st.integers(0, 30)
@@ -37,6 +40,10 @@ steps = st.one_of(
     st.tuples(st.just("recall"), number),
     st.tuples(st.just("read"), page_number, number),
     st.tuples(st.just("read_all"), page_number, st.integers(-3, 3)),
+    st.tuples(
+        st.just("do"), who, st.sampled_from(["mark_unread", "archive", "unarchive", "mark_seen"]), st.integers(0, 9)
+    ),
+    st.tuples(st.just("undo"), who),
     st.tuples(st.just("join"), who, some_group),
     st.tuples(st.just("leave"), who, some_group),
     st.tuples(st.just("disconnect"), page_number),
@@ -46,12 +53,23 @@ steps = st.one_of(
 )
 
 
+@dataclass
+class Row:
+    """What a page shows of one notice."""
+
+    published: int
+    expires: str | None
+    is_read: bool = False
+    is_seen: bool = False
+    is_archived: bool = False
+
+
 class Page:
     """One page of a person, as the browser's client keeps it (docs/protocol.md)."""
 
     def __init__(self, world, name, hub):
         self.world, self.name, self.hub = world, name, hub
-        self.rows = {}  # notice → is it read, published, when it ends
+        self.rows = {}
         self.cursor = self.stamp = ""
         self.wire = self.task = None
         self.taken = 0
@@ -100,11 +118,7 @@ class Page:
                     self.cursor = f"{self.cursor.rpartition(':')[0]}:{frame['position']}"
                 case "inbox":
                     self.stamp = f"{frame['changes']}-{self.stamp.partition('-')[2]}"
-                    for notice in frame.get("read", []):
-                        self.mark(notice)
-                    for notice, (_, published, _) in self.rows.items():
-                        if published <= frame.get("read_through", 0):
-                            self.mark(notice)
+                    self.learn(frame)
                 case "reset":
                     self.taken = len(self.wire.frames)  # the page lets go of this socket
                     await self.disconnect()
@@ -117,11 +131,21 @@ class Page:
         if notice["recalled"]:
             self.rows.pop(notice["id"], None)
         elif notice["id"] not in self.rows:
-            self.rows[notice["id"]] = (False, notice["published"], notice["expires_at"])
+            self.rows[notice["id"]] = Row(notice["published"], notice["expires_at"])
 
-    def mark(self, notice):
-        if notice in self.rows:
-            self.rows[notice] = (True, *self.rows[notice][1:])
+    def learn(self, frame):
+        """What somebody did with the rows, here or elsewhere."""
+        for notice, row in self.rows.items():
+            is_named = {name for name in DEEDS if notice in frame.get(name, [])}
+            if row.published <= frame.get("read_through", 0):
+                is_named.add("read")
+            if is_named & {"read", "archived"}:
+                row.is_read = True
+            if "marked_unread" in is_named:
+                row.is_read = False
+            if is_named & {"archived", "unarchived"}:
+                row.is_archived = "archived" in is_named
+            row.is_seen |= bool(is_named)
 
     def say(self, frame):
         self.is_answered = False
@@ -143,6 +167,7 @@ class World:
         self.notices = []
         self.fates = []  # what becomes of the next bells
         self.delayed = []
+        self.done = {}  # the last change of each person that can be undone
 
     async def begin(self):
         self.loop = asyncio.get_running_loop()
@@ -172,7 +197,13 @@ class World:
         user = self.people[name]
         standing = standing_of(user)
         rows = {
-            notice.pk: (bool(notice.is_read), notice.published, notice.expires_at and notice.expires_at.isoformat())
+            notice.pk: Row(
+                notice.published,
+                notice.expires_at and notice.expires_at.isoformat(),
+                bool(notice.is_read),
+                bool(notice.is_seen),
+                bool(notice.is_archived),
+            )
             for notice in visible_to(user)
         }
         return str(standing.place), standing.stamp, rows
@@ -205,6 +236,17 @@ class World:
             page.say({"type": "read_all", "through": through})
         else:
             await in_database(mark_all_read, self.people[page.name], through)
+
+    async def do(self, name, deed, number):
+        """By a form: whichever pages are open hear of it."""
+        if self.notices:
+            notice = self.notices[number % len(self.notices)]
+            done = await in_database(getattr(deeds, deed), self.people[name], [notice.pk])
+            self.done[name] = done.change or self.done.get(name)
+
+    async def undo(self, name):
+        with suppress(CannotUndo):
+            await in_database(deeds.undo, self.people[name], self.done.get(name) or 0)
 
     async def join(self, name, group):
         await in_database(self.people[name].groups.add, self.groups[group])
@@ -247,10 +289,8 @@ class World:
         now = timezone.now().isoformat()
         for page in self.pages:
             _, stamp, fresh = self.fetched(page.name)
-            shown = {notice: row for notice, row in page.rows.items() if not row[2] or row[2] > now}
-            assert {notice: row[0] for notice, row in shown.items()} == {
-                notice: row[0] for notice, row in fresh.items()
-            }, page.name
+            shown = {notice: row for notice, row in page.rows.items() if not row.expires or row.expires > now}
+            assert shown == fresh, page.name
             assert page.stamp == stamp
 
 

@@ -16,8 +16,11 @@ def written() -> dict[str, str]:
     """What django.po says, each plural by its singular."""
     text = (MESSAGES / "django.po").read_text().replace('"\n"', "")
     pairs = re.findall(r'^msgid "(.*)"\n(?:msgid_plural .*\n)?msgstr(?:\[0\])? "(.*)"$', text, re.MULTILINE)
-    unescaped = {one.replace(r"\"", '"'): other.replace(r"\"", '"') for one, other in pairs}
-    return {one: other for one, other in unescaped.items() if one}
+    return {plain(one): plain(other) for one, other in pairs if one}
+
+
+def plain(text: str) -> str:
+    return text.replace(r"\"", '"').replace(r"\n", "\n")
 
 
 def test_nothing_is_left_untranslated():

@@ -11,13 +11,15 @@ from django.db import OperationalError
 from django.test import AsyncRequestFactory, Client
 from django.urls import reverse
 
-from notifications import log
-from notifications.deeds import mark_all_read
+from notifications import deeds, inbox, log, walk
+from notifications.deeds import archive, mark_all_read, mark_read, mark_seen
 from notifications.inbox import visible_to
 from notifications.live.hub import Hub
 from notifications.log import Place
-from notifications.models import Notice, ReadMark, Receipt
+from notifications.models import Mute, Notice, ReadMark, Receipt
+from notifications.sending import recall_notice
 from notifications.views import health
+from notifications.views import inbox as pages
 from notifications.views.inbox import PAGE_SIZE
 from tests.people import group, person, publish, send, topic
 
@@ -233,7 +235,7 @@ def test_the_inbox_takes_the_same_queries_however_full_it_is(client, ada, django
         send(f"Notice {n}", sender=sender)
     log.publish_pending()
 
-    with django_assert_max_num_queries(16):
+    with django_assert_max_num_queries(17):
         page = client.get("/")
 
     assert len(notices_on(page)) == notices
@@ -310,6 +312,381 @@ def test_nobody_is_led_to_another_site(client, ada, goal):
 
     assert answer.status_code == 302
     assert answer["Location"] == "/" or answer["Location"].startswith("/%0d%0a")
+
+
+# Tabs and filters -----------------------------------------------------------------------------------------
+
+
+def test_each_tab_says_how_much_it_holds(client, ada):
+    ids = [publish(f"Notice {n}").pk for n in range(5)]
+    archive(ada, ids[:2])
+    mark_read(ada, ids[2:3])
+    mark_seen(ada, ids[3:4])
+
+    page = client.get("/?tab=unread&level=info")
+
+    tabs = [(tab["name"], tab["count"], tab["current"], tab["url"]) for tab in page.context["tabs"]]
+    assert tabs == [
+        ("unread", 2, True, "?tab=unread&level=info"),
+        ("all", 3, False, "?level=info"),
+        ("archived", 2, False, "?tab=archived&level=info"),
+    ]
+    assert (page.context["unread"], page.context["unseen"]) == (2, 1)
+    assert notices_on(page) == ["Notice 4", "Notice 3"]
+    assert [(n.is_read, n.is_seen, n.is_archived) for n in page.context["notices"]] == [
+        (False, False, False),
+        (False, True, False),
+    ]
+    assert notices_on(client.get("/?tab=archived")) == ["Notice 1", "Notice 0"]
+    assert notices_on(client.get("/")) == ["Notice 4", "Notice 3", "Notice 2"]
+
+
+def test_a_filter_stays_on_while_one_turns_pages(client, ada):
+    for n in range(2 * PAGE_SIZE + 3):
+        send(f"Notice {n}", level="error" if n % 2 else "info")
+    log.publish_pending()
+
+    page = client.get("/?level=error&q=notice")
+    older = client.get(page.context["older"])
+
+    assert page.context["filter"].query == "level=error&q=notice"
+    assert (page.context["first_page"], older.context["first_page"]) == (True, False)
+    assert len(notices_on(page)) == PAGE_SIZE
+    assert notices_on(older) == ["Notice 1"]
+    assert older.context["newest"] == "?level=error&q=notice"
+
+
+def test_one_may_choose_among_ones_own_audiences_only(client, ada):
+    ops = group("ops", ada)
+    topic("deploys", ada)
+    topic("secret")
+    publish("to ops", [f"group:{ops.pk}"]), publish("to everyone"), publish("secret", ["topic:secret"])
+
+    page = client.get(f"/?audience=group:{ops.pk}")
+
+    assert page.context["audiences"] == [
+        ("topic:deploys", "Deploys"),
+        ("everyone", "Everyone"),
+        (f"user:{ada.pk}", "Only you"),
+        (f"group:{ops.pk}", "ops"),
+    ]
+    assert notices_on(page) == ["to ops"]
+    assert client.get("/?audience=topic:secret").status_code == 400
+
+
+@pytest.mark.parametrize("query", ["tab=done", "level=fatal", "audience=staff", "rows=0", "rows=501", "rows=x"])
+def test_a_wrong_value_in_the_address_is_named(client, ada, query):
+    _, _, value = query.partition("=")
+
+    page, answer = client.get(f"/?{query}", **PAGE), client.get(f"/?{query}")
+
+    assert (page.status_code, answer.status_code) == (400, 400)
+    assert value in answer.json()["error"]
+    assert value in page.content.decode()
+    assert "Sign out" in page.content.decode(), "one may go on from here"
+
+
+def test_a_page_that_has_loaded_several_is_fetched_afresh_as_one(client, ada):
+    for n in range(PAGE_SIZE + 7):
+        send(f"Notice {n}")
+    log.publish_pending()
+
+    assert len(notices_on(client.get(f"/?rows={PAGE_SIZE + 5}"))) == PAGE_SIZE + 5
+
+
+def test_a_search_that_takes_too_long_shows_what_it_found_and_where_to_search_on(client, ada, monkeypatch):
+    publish("a needle")
+    for _ in range(20):
+        send("hay")
+    log.publish_pending()
+    monkeypatch.setattr(inbox, "SEARCH_SECONDS", -1)
+    monkeypatch.setattr(walk, "WIDER", 1)
+    monkeypatch.setattr(pages, "PAGE_SIZE", 3)
+
+    page = client.get("/?q=needle")
+    assert (notices_on(page), page.context["older"]) == ([], "?q=needle&before=18")
+
+    while not notices_on(page):
+        page = client.get(page.context["older"])
+    assert notices_on(page) == ["a needle"]
+
+
+def test_a_page_knows_whether_there_ever_was_anything(client, ada):
+    assert client.get("/").context["ever"] is False
+
+    archive(ada, [publish().pk])
+
+    assert client.get("/").context["ever"] is True
+    assert notices_on(client.get("/")) == []
+
+
+def test_the_counts_are_told_without_rows(client, ada):
+    ids = [publish().pk for _ in range(4)]
+    archive(ada, ids[:1])
+    mark_seen(ada, ids[1:2])
+
+    answer = client.get("/counts/")
+
+    assert answer.json() == {"unread": 3, "unseen": 2, "all": 3, "archived": 1, "position": 4, "changes": 2}
+    assert "no-store" in answer["Cache-Control"]
+
+
+# Deeds ----------------------------------------------------------------------------------------------------
+
+DEEDS = ["read", "unread", "archive", "unarchive", "seen"]
+
+
+@pytest.mark.parametrize("name", [*DEEDS, "read_all", "undo", "mute", "unmute"])
+def test_a_stranger_does_nothing(client, name):
+    address = reverse(name)
+
+    assert client.post(address, {"id": publish().pk})["Location"] == f"/accounts/login/?next={address}"
+    assert not ReadMark.objects.exists()
+
+
+@pytest.mark.parametrize("name", [*DEEDS, "read_all", "undo", "mute", "unmute"])
+def test_a_deed_is_done_by_this_sites_forms_only(name):
+    ada = person("ada")
+    topic("deploys", ada)
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(ada)
+    form = {"id": publish().pk, "through": 1, "change": 1, "topic": "deploys", "for": "1h"}
+
+    assert client.post(reverse(name), form).status_code == 403
+    assert client.get(reverse(name), form).status_code == 405
+    assert not any(model.objects.exists() for model in (ReadMark, Receipt, Mute))
+
+
+def test_each_deed_is_done_by_ids_and_answered_with_what_takes_it_back(client, ada):
+    notice, other = publish(), publish()
+    answers = {}
+
+    for name in ("seen", "archive", "unarchive", "unread", "read"):
+        answers[name] = client.post(f"/{name}/", {"id": [notice.pk, other.pk]}).json()
+
+    ids = [other.pk, notice.pk]
+    assert answers == {
+        "seen": {"change": None, "count": 2, "more": False, "ids": ids},
+        "archive": {"change": 2, "count": 2, "more": False, "ids": ids},
+        "unarchive": {"change": 3, "count": 2, "more": False, "ids": ids},
+        "unread": {"change": 4, "count": 2, "more": False, "ids": ids},
+        "read": {"change": 5, "count": 2, "more": False, "ids": ids},
+    }
+
+
+@pytest.mark.parametrize("name", DEEDS)
+def test_without_a_script_a_deed_leads_back_and_says_what_was_done(client, ada, name):
+    notice = publish()
+    if name in ("unread", "unarchive"):
+        archive(ada, [notice.pk])
+
+    answer = client.post(f"/{name}/", {"id": notice.pk, "next": "/?tab=all"}, **PAGE)
+
+    assert answer["Location"] == "/?tab=all"
+    said = {
+        "read": "1 notice is marked as read.",
+        "unread": "1 notice is marked as unread.",
+        "archive": "1 notice is archived.",
+        "unarchive": "1 notice is back in the inbox.",
+    }
+    page = client.get("/").content.decode()
+    assert said[name] in page if name in said else 'class="message"' in page
+
+
+def test_a_deed_is_done_with_all_that_a_filter_matches(client, ada):
+    publish("error", level="error"), publish("info"), publish("error that came since", level="error")
+
+    answer = client.post("/archive/", {"matching": "level=error&before=9", "through": 2})
+
+    assert answer.json()["count"] == 1
+    assert notices_on(client.get("/")) == ["error that came since", "info"]
+
+
+def test_where_there_is_more_than_one_deed_does_it_says_where_to_go_on(client, ada, monkeypatch):
+    monkeypatch.setattr(deeds, "MOST_AT_ONCE", 2)
+    for _ in range(3):
+        publish()
+
+    answer = client.post("/archive/", {"matching": "", "through": 3}).json()
+    assert (answer["count"], answer["more"], answer["through"]) == (2, True, 1)
+
+    answer = client.post("/archive/", {"matching": "", "through": 1}).json()
+    assert (answer["count"], answer["more"]) == (1, False)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        {"id": range(1001)},
+        {"matching": ""},
+        {"matching": "", "through": "x"},
+        {"matching": "tab=done", "through": 1},
+        {"matching": "audience=topic:secret", "through": 1},
+    ],
+)
+@pytest.mark.parametrize("name", DEEDS)
+def test_what_asks_for_too_much_or_for_nothing_is_a_mistake(client, ada, name, form):
+    answer = client.post(f"/{name}/", form, HTTP_ACCEPT="application/json")
+
+    assert answer.status_code == 400
+    assert answer.json()["error"].endswith(".")
+    assert not ReadMark.objects.exists()
+
+
+def test_a_thousand_notices_fit_into_one_form(client, ada):
+    notice = publish()
+
+    assert client.post("/archive/", {"id": [notice.pk, *range(10**6, 10**6 + 999)]}).json()["count"] == 1
+
+
+def test_all_read_honours_the_filter_of_the_page(client, ada):
+    publish("error", level="error"), publish("info")
+
+    answer = client.post("/read-all/", {"through": 2, "matching": "level=error"})
+
+    assert answer.json()["count"] == 1
+    assert notices_on(client.get("/?tab=unread")) == ["info"]
+
+
+def test_a_deed_is_undone_once(client, ada):
+    notice = publish()
+    change = client.post("/archive/", {"id": notice.pk}).json()["change"]
+
+    assert client.post("/undo/", {"change": change}).json() == {"change": 2}
+    assert not visible_to(ada).get().is_archived
+
+    answer = client.post("/undo/", {"change": change})
+    assert answer.status_code == 409
+    assert answer.json() == {"error": "This cannot be undone any more: something else was done since."}
+    assert "something else was done since" in client.post("/undo/", {"change": change}, **PAGE).content.decode()
+
+
+@pytest.mark.parametrize("change", ["", "x", "-1"])
+def test_nothing_in_particular_cannot_be_undone(client, ada, change):
+    assert client.post("/undo/", {"change": change}).status_code == 400
+
+
+# One notice -----------------------------------------------------------------------------------------------
+
+
+def test_a_notice_has_a_page_of_its_own(client, ada):
+    notice = publish("Disk <full>", body="on web-1", url="/disks/")
+
+    page = client.get(f"/notices/{notice.pk}/")
+    html = page.content.decode()
+
+    assert page.context["notice"] == notice
+    assert "Disk &lt;full&gt;" in html
+    assert 'href="/disks/"' in html
+    assert not page.context["notice"].is_read, "a page that is looked at changes nothing"
+    assert "no-store" in page["Cache-Control"]
+
+
+@pytest.mark.parametrize("address", ["/notices/{}/", "/notices/{}/why/"])
+def test_what_one_cannot_see_is_not_there(client, ada, address):
+    brian = person("brian")
+    brians, recalled, waiting = publish(audiences=[f"user:{brian.pk}"]), publish(), send()
+    recall_notice(recalled)
+
+    for pk in (brians.pk, recalled.pk, waiting.pk, 424242, 10**30):
+        assert client.get(address.format(pk)).status_code == 404
+    client.logout()
+    assert client.get(address.format(brians.pk)).status_code == 302
+
+
+def test_why_says_ones_own_audiences_and_no_others(client, ada):
+    ada.is_staff = True
+    ada.save()
+    ops, secret = group("Operations", ada), group("Secret project")
+    topic("deploys", ada), topic("mergers")
+    brian = person("brian")
+    mine = ["everyone", "staff", f"user:{ada.pk}", f"group:{ops.pk}", "topic:deploys"]
+    notice = publish(audiences=[*mine, f"group:{secret.pk}", "topic:mergers", f"user:{brian.pk}"])
+
+    page = client.get(f"/notices/{notice.pk}/why/")
+
+    assert [reason.sentence for reason in page.context["reasons"]] == [
+        "It was sent to everyone.",
+        "You are in the group Operations.",
+        "It was sent to all staff.",
+        "You have subscribed to Deploys.",
+        "It was sent to you.",
+    ]
+    html = page.content.decode()
+    assert not re.search("Secret|ergers|brian", html)
+    assert html.count("/mute/") == 1
+
+
+def test_everyone_is_no_reason_for_who_came_later(client):
+    topic_of_hers = topic("deploys")
+    notice = publish(audiences=["everyone", "topic:deploys"])
+    ada = person("ada")
+    topic_of_hers.subscriptions.create(user=ada)
+    client.force_login(ada)
+
+    page = client.get(f"/notices/{notice.pk}/why/")
+
+    assert [reason.sentence for reason in page.context["reasons"]] == ["You have subscribed to Deploys."]
+
+
+# Muting ---------------------------------------------------------------------------------------------------
+
+
+def test_a_topic_is_muted_and_turned_on_again(client, ada):
+    topic("deploys", ada)
+    notice = publish(audiences=["topic:deploys"])
+
+    for how_long in ("1h", "8h", "always"):
+        answer = client.post("/mute/", {"topic": "deploys", "for": how_long})
+        assert answer.json() == {"topic": "deploys", "muted": True}
+    assert client.get("/muted/", {"id": [notice.pk, 7]}).json() == {"muted": [notice.pk]}
+    assert "Deploys is muted." in client.get(f"/notices/{notice.pk}/").content.decode()
+
+    assert client.post("/unmute/", {"topic": "deploys"}).json() == {"topic": "deploys", "muted": False}
+    assert client.get("/muted/", {"id": notice.pk}).json() == {"muted": []}
+
+
+def test_muting_without_a_script_leads_back_and_says_so(client, ada):
+    topic("deploys", ada)
+    form = {"topic": "deploys", "for": "1h", "next": "/notices/1/"}
+
+    assert client.post("/mute/", form, **PAGE)["Location"] == "/notices/1/"
+    assert "Deploys is muted." in client.get("/").content.decode()
+
+
+@pytest.mark.parametrize(
+    ("form", "sentence"),
+    [
+        ({"topic": "deploys", "for": "2h"}, "“for” is one of 1h, 8h, always, not “2h”."),
+        ({"topic": "deploys"}, "“for” is one of 1h, 8h, always, not “”."),
+        ({"topic": "secret", "for": "1h"}, "You have subscribed to no topic called “secret”, but to: deploys."),
+        ({"topic": "a\0", "for": "1h"}, "You have subscribed to no topic called “a\0”, but to: deploys."),
+        ({"for": "1h"}, "You have subscribed to no topic called “”, but to: deploys."),
+    ],
+)
+def test_only_what_one_has_subscribed_to_is_muted_and_only_for_a_time_that_there_is(client, ada, form, sentence):
+    topic("deploys", ada), topic("secret")
+
+    answer = client.post("/mute/", form)
+
+    assert (answer.status_code, answer.json()["error"]) == (400, sentence)
+    assert not Mute.objects.exists()
+
+
+@pytest.mark.parametrize("slug", ["deploys", "nothing", "", "a\0"])
+def test_what_is_not_muted_cannot_be_turned_on(client, ada, slug):
+    topic("deploys", ada)
+
+    assert client.post("/unmute/", {"topic": slug}).status_code == 400
+
+
+def test_a_topic_that_one_has_left_can_be_turned_on_again(client, ada):
+    deploys = topic("deploys", ada)
+    client.post("/mute/", {"topic": "deploys", "for": "always"})
+    deploys.subscriptions.all().delete()
+
+    assert client.post("/unmute/", {"topic": "deploys"}).status_code == 200
+    assert not Mute.objects.exists()
 
 
 # Sending --------------------------------------------------------------------------------------------------

@@ -10,14 +10,17 @@ import pytest
 from django.utils import timezone
 
 from notifications import inbox, walk
-from notifications.inbox import newest, standing_of, visible_to
-from notifications.models import Log, Notice, Posting, ReadMark, Receipt
+from notifications.filters import Filter
+from notifications.inbox import count_all, count_archived, newest, standing_of, visible_to
+from notifications.models import Level, Log, Notice, Posting, ReadMark, Receipt
 from tests.people import group, person, publish, topic
 
 pytestmark = pytest.mark.django_db
 
 MINUTE = timedelta(minutes=1)
 NOTICES = 150
+CHANGES = 8
+WORDS = ["", "disk", "Fête", "ÖL", "100%", "a_b", "back\\slash", "[x]", "*", "^", "?", "ß", "日本", "it's", '"', "-]"]
 
 
 @pytest.fixture(params=range(12))
@@ -39,13 +42,19 @@ def people(dice):
 
 @pytest.fixture
 def log(dice, people):
-    """A log by several clocks, in which much was recalled, has expired, was read, and is for several audiences."""
+    """A log by several clocks, in which much was recalled, has expired, and is for several audiences.
+
+    And everybody has dealt with much of it in one way or another.
+    """
     now = timezone.now()
     somewhere = [*(a for user in people for a in standing_of(user).audiences), "group:0", "staff"]
+    postings, receipts = [], []
     for position in range(1, NOTICES + 1):
         at = now - (NOTICES - position) * MINUTE + dice.randrange(-4, 5) * MINUTE
         notice = Notice.objects.create(
-            title=f"Notice {position}",
+            title=f"Notice {position} {dice.choice(WORDS)}",
+            body=dice.choice(WORDS),
+            level=dice.choice(Level.values),
             published=position,
             position=position,
             published_at=at,
@@ -54,32 +63,108 @@ def log(dice, people):
         )
         audiences = {dice.choice(somewhere) for _ in range(dice.choice([1, 1, 2, 3]))}
         shown = None if notice.recalled_at and dice.random() < 0.5 else position
-        Posting.objects.bulk_create(Posting(notice=notice, audience=each, published=shown) for each in audiences)
+        postings += [Posting(notice=notice, audience=each, published=shown) for each in audiences]
         for user in people:
-            if dice.random() < 0.2:
-                Receipt.objects.create(user=user, notice=notice)
+            if dice.random() < 0.4:
+                receipts.append(Receipt(user=user, notice=notice, **some_receipt(dice, position, now)))
+    Posting.objects.bulk_create(postings)
+    Receipt.objects.bulk_create(receipts)
     for user in people[:3]:
-        ReadMark.objects.create(user=user, through=dice.choice([0, 0, dice.randrange(NOTICES)]))
+        through, change = dice.choice([0, 0, dice.randrange(NOTICES)]), dice.randrange(CHANGES)
+        ReadMark.objects.create(user=user, through=through, through_change=change, changes=CHANGES)
     Log.objects.update_or_create(pk=1, defaults={"head": NOTICES})
 
 
+def some_receipt(dice, position, now):
+    """Any that there can be: the first is as the version wrote it that knew only of reading."""
+    return dice.choice(
+        [
+            {"read_at": now},
+            {"published": position},
+            {"published": position, "read_at": now},
+            {"published": position, "unread_change": 1 + dice.randrange(CHANGES)},
+            {"published": position, "read_at": now, "archived_at": now},
+        ]
+    )
+
+
 @pytest.mark.parametrize("wider", [1, 2, 8])
-def test_badge_and_list_are_what_is_visible(monkeypatch, dice, people, log, wider):
+def test_badges_and_lists_are_what_is_visible(monkeypatch, dice, people, log, wider):
     monkeypatch.setattr(walk, "CLOCKS_APART", 9 * MINUTE)
     monkeypatch.setattr(walk, "WIDER", wider)
     for user in people:
         standing, visible = standing_of(user), list(visible_to(user))
+        kept = [notice for notice in visible if not notice.is_archived]
         unread = [notice for notice in visible if not notice.is_read]
-        assert standing.unread == len(unread)
+        unseen = [notice for notice in visible if not notice.is_seen]
+        archived = [notice for notice in visible if notice.is_archived]
+        assert (standing.unread, standing.unseen) == (len(unread), len(unseen))
+        assert (count_all(user, standing), count_archived(user, standing)) == (len(kept), len(archived))
 
         most = dice.randrange(1, 9)
         with monkeypatch.context() as patch:
             patch.setattr(inbox, "MOST_UNREAD", most)
-            assert standing_of(user).unread == min(most, len(unread))
+            counted = standing_of(user)
+            assert (counted.unread, counted.unseen) == (min(most, len(unread)), min(most, len(unseen)))
+            assert count_all(user, standing) == min(most, len(kept))
+            assert count_archived(user, standing) == min(most, len(archived))
         for limit, before in [(1, None), (5, None), (1000, None), (3, dice.randrange(NOTICES)), (50, 1), (50, 0)]:
-            page = [notice for notice in visible if before is None or notice.published < before][:limit]
-            listed = newest(user, standing, limit, before)
-            assert [(n.title, n.is_read) for n in listed] == [(n.title, n.is_read) for n in page]
+            for tab, rows in (("all", kept), ("unread", unread), ("archived", archived)):
+                page = [notice for notice in rows if before is None or notice.published < before][:limit]
+                listed = newest(user, standing, limit, before, Filter(tab))
+                assert states(listed) == states(page)
+
+
+def test_a_filter_leaves_in_what_it_says(monkeypatch, dice, people, log):
+    monkeypatch.setattr(walk, "CLOCKS_APART", 9 * MINUTE)
+    monkeypatch.setattr(walk, "WIDER", dice.choice([1, 8]))
+    for user in people:
+        standing, visible = standing_of(user), list(visible_to(user).prefetch_related("postings"))
+        for _ in range(8):
+            wanted = some_filter(dice, standing.audiences)
+            before, limit = dice.choice([None, dice.randrange(NOTICES)]), dice.choice([1, 4, 1000])
+            page = [n for n in visible if fits(n, wanted, user) and (before is None or n.published < before)][:limit]
+            assert states(newest(user, standing, limit, before, wanted)) == states(page), wanted
+
+
+def test_a_search_that_stops_is_gone_on_with_until_everything_was_found(monkeypatch, dice, people, log):
+    """However often it stops: nothing is found twice, and nothing is missed."""
+    monkeypatch.setattr(inbox, "SEARCH_SECONDS", -1)
+    monkeypatch.setattr(walk, "WIDER", 2)
+    monkeypatch.setattr(walk, "WIDEST", 15)
+    for user in people:
+        standing = standing_of(user)
+        wanted = some_filter(dice, standing.audiences)
+        everything, found, pages, before = newest(user, standing, 1000, None, wanted), [], 0, None
+        while pages == 0 or before is not None:
+            page = inbox.page(user, standing, 3, before, wanted)
+            found, before, pages = found + page.notices, page.older, pages + 1
+
+        assert states(found) == states(everything)
+        assert pages > len(everything) / 3
+
+
+def states(notices):
+    return [(n.title, n.is_read, n.is_seen, n.is_archived) for n in notices]
+
+
+def some_filter(dice, audiences):
+    return Filter(
+        tab=dice.choice(["all", "unread", "archived"]),
+        level=dice.choice(["", "", *Level.values]),
+        audience=dice.choice(["", "", *sorted(audiences)]),
+        q=dice.choice(["", "", "NOTICE 1", "1 fÊTE", "%", "a_b", "[x]", *WORDS]),
+    )
+
+
+def fits(notice, wanted, user):
+    """The same by the plainest means."""
+    is_in = {"all": not notice.is_archived, "unread": not notice.is_read, "archived": notice.is_archived}[wanted.tab]
+    is_old = wanted.audience == "everyone" and notice.published_at < user.date_joined
+    audiences = {posting.audience for posting in notice.postings.all()}
+    is_for = not wanted.audience or (wanted.audience in audiences and not is_old)
+    says = all(w.lower() in notice.title.lower() or w.lower() in notice.body.lower() for w in wanted.q.split())
+    return is_in and is_for and says and wanted.level in ("", notice.level)
 
 
 def test_windows_cover_everything_once_and_cross_no_edge():

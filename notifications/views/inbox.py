@@ -194,9 +194,9 @@ def read_all(request: SignedInRequest) -> HttpResponse:
 @says_what_is_wrong
 def undo(request: SignedInRequest) -> HttpResponse:
     """Take back the last deed, which ``change`` names."""
-    deeds.undo(request.user, whole(request.POST, "change"))
+    change = deeds.undo(request.user, whole(request.POST, "change"))
     if is_script(request):
-        return JsonResponse({"undone": True})
+        return JsonResponse({"change": change})
     messages.success(request, _("It is undone."))
     return back(request)
 
@@ -218,7 +218,8 @@ def _filter(request: SignedInRequest) -> Filter:
 def _done(request: SignedInRequest, done: Deed, said: str) -> HttpResponse:
     """Back to the page that was left; a script is told what was done, and the number by which it can be undone."""
     if is_script(request):
-        return JsonResponse({"change": done.change, "count": done.count, "more": done.more, "ids": done.ids})
+        answer = {"change": done.change, "count": done.count, "more": done.more, "ids": done.ids}
+        return JsonResponse(answer | ({"through": done.through} if done.more else {}))
     if said and done.count:
         messages.success(request, said % {"count": done.count})
     return back(request)

@@ -15,9 +15,9 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from notifications import muting
-from notifications.audiences import Audience, audiences_of, in_words
-from notifications.inbox import visible_to
-from notifications.models import Mute, Notice, Posting, Topic
+from notifications.audiences import Audience, in_words
+from notifications.inbox import reached_by, visible_to
+from notifications.models import Mute, Notice, Topic
 from notifications.views.signed_in import BadRequest, SignedInRequest, back, ids_in, is_script, says_what_is_wrong
 
 MUTE_FOR = {"1h": timedelta(hours=1), "8h": timedelta(hours=8), "always": None}
@@ -96,8 +96,7 @@ def _visible(request: SignedInRequest, pk: int) -> Notice:
 
 def _reasons(request: SignedInRequest, shown: Notice) -> list[Reason]:
     """For which of this person's own audiences it was put up; of others they hear nothing."""
-    postings = Posting.objects.filter(notice=shown, audience__in=audiences_of(request.user))
-    mine = sorted(postings.values_list("audience", flat=True))
+    mine = sorted(reached_by(request.user, [shown.pk]).get(shown.pk, ()))
     names, mutes = in_words(mine), muting.mutes_of(request.user)
     return [_reason(Audience.parse(audience), names[audience], mutes) for audience in mine]
 

@@ -36,9 +36,9 @@ def says_what_is_wrong(
         try:
             return view(request, *args, **kwargs)
         except (BadFilter, BadRequest) as error:
-            return _refusal(request, str(error), 400)
+            return refusal(request, str(error), 400)
         except CannotUndo as error:
-            return _refusal(request, str(error), 409)
+            return refusal(request, str(error), 409)
 
     return answer
 
@@ -89,7 +89,8 @@ def _number_in(text: str) -> int | None:
     return int(text)
 
 
-def _refusal(request: HttpRequest, sentence: str, status: int) -> HttpResponse:
+def refusal(request: HttpRequest, sentence: str, status: int) -> HttpResponse:
+    """Why nothing was done, on a page, or as JSON."""
     if is_script(request):
         return JsonResponse({"error": sentence}, status=status)
     return render(request, "notifications/refused.html", {"sentence": sentence}, status=status)

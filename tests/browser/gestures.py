@@ -121,7 +121,7 @@ def mark_all_read(page: Page) -> None:
 def tab_to(page: Page, target: Locator, most: int = 60) -> None:
     """Press the Tab key until `target` has the focus."""
     for _ in range(most):
-        if target.evaluate("element => element === document.activeElement"):
+        if target.evaluate("element => element === element.getRootNode().activeElement"):
             return
         page.keyboard.press("Tab")
     raise AssertionError(f"{target} cannot be reached with the Tab key")

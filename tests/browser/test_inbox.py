@@ -83,12 +83,12 @@ def test_it_appears_only_for_those_it_is_for(open_inbox, ada, brian, send):
 
 def test_an_empty_inbox_says_so_until_something_arrives(open_inbox, ada, send):
     page = open_inbox(ada)
-    expect(page.get_by_text("No notices here")).to_be_visible()
+    expect(page.get_by_text("No notices yet")).to_be_visible()
 
     send("The first", ada)
 
     expect(titles(page)).to_have_text(["The first"])
-    expect(page.get_by_text("No notices here")).to_be_hidden()
+    expect(page.get_by_text("No notices yet")).to_be_hidden()
 
 
 def test_a_reload_shows_what_the_open_page_showed(open_inbox, ada, admin, backstage):
@@ -174,7 +174,7 @@ def test_two_tabs_share_what_is_read_and_another_person_does_not(open_inbox, ada
             expect_read(each, f"Notice {number}")
         expect_unread(each, 0)
         expect(each.get_by_role("button", name="Mark all read")).to_be_hidden()
-    expect_announced(tab, "All notices are marked as read")
+    expect_announced(tab, "2 notices are marked as read")
     expect_unread(his_page, 3)
     expect_unread_row(his_page, "Notice 1")
 
@@ -275,7 +275,7 @@ publish_pending()
         expect_live(page)
 
     expect(titles(page)).to_have_count(3)
-    expect(page.locator("#inbox a[href]")).to_have_count(0)
+    expect(page.locator("#inbox .notice-link[href]")).to_have_count(0)
 
 
 def test_a_page_that_a_notice_leads_to_learns_nothing_of_ours(open_inbox, ada, send):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from playwright.sync_api import expect
 
@@ -214,6 +216,129 @@ NOON = "const noon = new Date(2026, 10, 23, 12).getTime(), minutes = 60_000, hou
 )
 def test_times_are_told_in_words_that_stay_true(run, ago, words):
     assert run("words", f"{NOON} return it.howLongAgo(noon - ({ago}), noon)") == words
+
+
+# steps.js ---------------------------------------------------------------------------------------------------
+
+OPEN = "online: true, status: 426, draining: false, page: 'https://a', server: 'https://a'"
+
+
+@pytest.mark.parametrize(
+    ("circumstances", "finding"),
+    [
+        ("opened: true", "worked"),
+        (f"{OPEN}, timedOut: false", "upgrade"),
+        (f"{OPEN}, timedOut: true", "silent"),
+        (f"{OPEN}, online: false", "offline"),
+        (f"{OPEN}, status: null", "unreachable"),
+        (f"{OPEN}, status: 503", "draining"),
+        (f"{OPEN}, draining: true", "draining"),
+        (f"{OPEN}, server: 'http://a'", "origin"),
+        (f"{OPEN}, status: 404", "elsewhere"),
+    ],
+)
+def test_why_no_socket_opens_is_told_by_what_else_answers(run, circumstances, finding):
+    assert run("steps", f"return it.judgeSocket({{ {circumstances} }}).finding") == finding
+
+
+@pytest.mark.parametrize(
+    ("answer", "finding"),
+    [
+        ("answered: true, asExpected: true", "worked"),
+        ("answered: true, asExpected: false", "changed"),
+        ("answered: false, code: 1006", "lost"),
+        ("answered: false, code: 0", "silent"),
+    ],
+)
+def test_an_echo_is_right_wrong_lost_or_never_comes(run, answer, finding):
+    assert run("steps", f"return it.judgeEcho({{ {answer} }}).finding") == finding
+
+
+@pytest.mark.parametrize(
+    ("answer", "finding"),
+    [
+        ("status: 200, known: true, socket: null", "worked"),
+        ("status: 200, known: true, socket: { welcome: {}, code: 0 }", "worked"),
+        ("status: 200, known: false", "ended"),
+        ("status: null, known: null", "unreachable"),
+        ("status: 503, known: false", "busy"),
+        ("status: 200, known: true, socket: { welcome: null, code: 4501 }", "cookies"),
+        ("status: 200, known: true, socket: { welcome: null, code: 4503 }", "withdrawn"),
+        ("status: 200, known: true, socket: { welcome: null, code: 4504 }", "crowded"),
+        ("status: 200, known: true, socket: { welcome: null, code: 1013 }", "busy"),
+        ("status: 200, known: true, socket: { welcome: null, code: 1012 }", "draining"),
+        ("status: 200, known: true, socket: { welcome: null, code: 1006 }", "lost"),
+        ("status: 200, known: true, socket: { welcome: null, code: 0 }", "silent"),
+    ],
+)
+def test_who_is_not_known_is_told_why(run, answer, finding):
+    assert run("steps", f"return it.judgeSession({{ {answer} }}).finding") == finding
+
+
+@pytest.mark.parametrize(
+    ("moments", "finding"),
+    [
+        ("before: 100_000, after: 100_100, server: 100_000", "worked"),
+        ("before: 110_900, after: 111_000, server: 100_000", "worked"),
+        ("before: 111_100, after: 111_200, server: 100_000", "ahead"),
+        ("before: 89_000, after: 90_000, server: 100_000", "worked"),
+        ("before: 89_000, after: 89_900, server: 100_000", "behind"),
+        ("before: 0, after: 60_000, server: 30_000", "worked"),  # a slow answer proves nothing
+        ("before: 100_000, after: 100_100, server: NaN", "unknown"),
+    ],
+)
+def test_a_clock_is_wrong_only_when_nothing_else_explains_it(run, moments, finding):
+    assert run("steps", f"return it.judgeClock({{ {moments} }}).finding") == finding
+
+
+@pytest.mark.parametrize(
+    ("answer", "finding"),
+    [
+        ("status: 200, rung: true, ms: 20", "worked"),
+        ("status: 200, rung: true, ms: 1001", "late"),
+        ("status: 200, rung: false, ms: 20", "late"),
+        ("status: 200, rung: true, ms: 20, delayed: true", "late"),
+        ("status: 200, rung: true, ms: null", "lost"),
+        ("status: 429", "limit"),
+        ("status: 403", "refused"),
+        ("status: 503", "notStored"),
+        ("status: null", "unreachable"),
+    ],
+)
+def test_a_test_notice_comes_comes_late_or_does_not(run, answer, finding):
+    assert run("steps", f"return it.judgeNotice({{ {answer} }}).finding") == finding
+
+
+def why_not(run, name, signed_in=True, **states):
+    judged = {other: {"state": state} for other, state in states.items()}
+    step = f"it.STEPS.find(({{ name }}) => name === '{name}')"
+    script = f"return it.whyNot({step}, {json.dumps(judged)}, {{ signedIn: {json.dumps(signed_in)} }})?.finding ?? null"
+    return run("steps", script)
+
+
+def test_a_step_is_left_out_when_what_it_needs_has_failed(run):
+    assert why_not(run, "socket") is None
+    assert why_not(run, "text", socket="failed") == "before"
+    assert why_not(run, "text", socket="worked") is None
+    assert why_not(run, "session", signed_in=False) == "signIn"
+    assert why_not(run, "notice", session="failed", socket="worked") == "before"
+    assert why_not(run, "notice", session="worked", socket="failed", fallback="worked") is None
+    assert why_not(run, "notice", session="worked", socket="failed", fallback="failed") == "before"
+
+
+@pytest.mark.parametrize(
+    ("states", "finding", "count"),
+    [
+        (["worked", "worked"], "worked", 2),
+        (["worked", "skipped"], "tested", 1),
+        (["worked", "late", "skipped"], "late", 1),
+        (["failed", "late", "failed"], "failed", 2),
+    ],
+)
+def test_the_worst_of_the_steps_is_what_is_said_of_all(run, states, finding, count):
+    judgements = json.dumps([{"state": state} for state in states])
+
+    assert run("steps", f"return it.summary({judgements})") == {"finding": finding, "n": count}
 
 
 # complaints.py ----------------------------------------------------------------------------------------------

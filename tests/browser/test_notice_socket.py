@@ -87,11 +87,11 @@ def test_whoever_is_in_a_row_with_the_keyboard_goes_on_in_the_next_when_it_goes(
     live.notice(1)
     live.notice(2)
     page = live.page
-    page.get_by_role("listitem").filter(has_text="Notice 2").focus()
+    page.get_by_role("article", name="Notice 2").focus()
 
     live.notice(3, published=2, recalled=True)
 
-    expect(page.get_by_role("listitem").filter(has_text="Notice 1")).to_be_focused()
+    expect(page.get_by_role("article", name="Notice 1")).to_be_focused()
 
 
 def test_only_addresses_that_are_safe_become_links(live):
@@ -100,7 +100,7 @@ def test_only_addresses_that_are_safe_become_links(live):
     live.notice(5, url="https://example.org/x")
 
     expect(titles(live.page)).to_have_count(5)
-    expect(live.page.locator("#inbox a[href]")).to_have_text(["Notice 5"])
+    expect(live.page.locator("#inbox .notice-link[href]")).to_have_text(["Notice 5"])
 
 
 # Counts -----------------------------------------------------------------------------------------------------
@@ -148,9 +148,10 @@ def test_marking_all_read_says_up_to_where_the_page_has_come(live):
     live.say(type="heartbeat", position=live.position + 9)
     live.hears(type="alive", position=live.position + 9)
 
-    mark_all_read(live.page)
+    with live.page.expect_request("**/read-all/") as asked:
+        mark_all_read(live.page)
 
-    live.hears(type="read_all", through=live.position + 9)
+    assert f"through={live.position + 9}" in asked.value.post_data
 
 
 # The connection ---------------------------------------------------------------------------------------------

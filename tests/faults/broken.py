@@ -71,7 +71,7 @@ PROTECTIONS = {
         (
             (HUB, "[entry for entry in entries if entry.position > self.position]", "list(entries)"),
             (CONNECTION, "if position is not None and position <= self._written:", "if False:"),
-            (CONNECTION, "self._flowing and self._written < run.first and", "self._flowing and"),
+            (CONNECTION, "            and self._written < run.first\n", ""),
         ),
         "redis-cuts-subscriptions",
     ),

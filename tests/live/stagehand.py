@@ -24,7 +24,7 @@ from django.contrib.auth.models import Group  # noqa: E402
 from django.contrib.sessions.models import Session  # noqa: E402
 from django.utils import timezone  # noqa: E402
 
-from notifications import inbox, muting  # noqa: E402
+from notifications import deeds, inbox, muting  # noqa: E402
 from notifications.models import Notice, Posting, Preferences, ReadMark, ServerProcess, Subscription, Topic  # noqa: E402
 from notifications.sending import Draft, recall_notice, send_notice, send_notices  # noqa: E402
 
@@ -132,6 +132,12 @@ def store_unpublished(title: str, *to: str) -> None:
 
 def recall(notice_id: int) -> None:
     recall_notice(Notice.objects.get(pk=notice_id))
+
+
+def does(user_id: int, deed: str, which: Any) -> int | None:
+    """What a person does by a form; the change by which it is undone."""
+    done = getattr(deeds, deed)(User.objects.get(pk=user_id), which)
+    return getattr(done, "change", done)
 
 
 def inbox_of(user_id: int) -> dict[str, Any]:

@@ -238,6 +238,7 @@ async def test_the_welcome_says_where_the_page_stands(server, open_page, backsta
         "position": int(position),
         "resumed": False,
         "unread": 1,
+        "unseen": 1,
         "heartbeat": 25.0,
     }
 

@@ -275,7 +275,7 @@ async def test_what_is_read_on_one_page_is_read_on_the_others_of_the_same_person
         frame = await page.frame("inbox")
         assert frame.pop("changes") == 1
         assert page.stamp == backstage.inbox_of(ada["id"])["stamp"]
-        assert frame == {"type": "inbox", "unread": 1, "position": page.position, "read": [one["id"]]}
+        assert frame == {"type": "inbox", "unread": 1, "unseen": 1, "position": page.position, "read": [one["id"]]}
     await brians.say({"type": "read", "ids": [two["id"]]})
     assert (await brians.frame("inbox"))["read"] == [two["id"]], "the first that brian's page hears of is brian's own"
 
@@ -294,9 +294,29 @@ async def test_everything_is_read_at_once(server, open_page, backstage):
         frame = await page.frame("inbox")
         assert frame.pop("changes") == 1
         assert page.stamp == backstage.inbox_of(ada["id"])["stamp"]
-        assert frame == {"type": "inbox", "unread": 1, "position": through + 1, "read_through": through}
+        counts = {"unread": 1, "unseen": 1, "position": through + 1}
+        assert frame == {"type": "inbox", **counts, "read_through": through}
     assert backstage.inbox_of(ada["id"])["unread"] == 1
     assert backstage.inbox_of(brian["id"])["unread"] == 4
+
+
+async def test_what_a_person_does_elsewhere_is_told_to_their_pages(server, open_page, backstage):
+    """In a form without a script, in another program: the pages on the sockets hear of it, and of its being undone."""
+    ada, brian = backstage.newcomer(), backstage.newcomer()
+    page, brians = await open_page(server, ada["session"]), await open_page(server, brian["session"])
+    one, two = backstage.send("One"), backstage.send("Two")
+    await page.receives("Two")
+
+    backstage.does(ada["id"], "mark_seen", [one["id"]])
+    done = backstage.does(ada["id"], "archive", [one["id"]])
+    backstage.does(ada["id"], "undo", done)
+
+    await page.until(lambda: page.all("reset"))
+    seen, archived = page.all("inbox")
+    assert (seen["seen"], seen["unread"], seen["unseen"]) == ([one["id"]], 2, 1)
+    assert (archived["archived"], archived["unread"], archived["unseen"]) == ([one["id"]], 1, 1)
+    await brians.say({"type": "read", "ids": [two["id"]]})
+    assert (await brians.frame("inbox"))["read"] == [two["id"]], "the first that brian's page hears of is brian's own"
 
 
 async def test_reading_through_the_future_reads_what_there_is(server, open_page, backstage):

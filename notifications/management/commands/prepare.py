@@ -17,22 +17,27 @@ from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.staticfiles.finders import get_finders
 from django.core.management import call_command
-from django.core.management.base import BaseCommand
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from notifications.management.shell import ShellCommand
 
 ADMIN = "admin"
 
 
-class Command(BaseCommand):
-    help = "Migrate the database, collect the static files and create the first administrator, where needed."
+class Command(ShellCommand):
+    help = gettext_lazy(  # type: ignore[assignment]
+        "Migrate the database, collect the static files and create the first administrator, where needed."
+    )
     requires_system_checks = []  # `serve` runs them a moment later
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
             "--greet",
             action="store_true",
-            help="print the first administrator's password, if one is created, and what to try next",
+            help=_("print the first administrator's password, if one is created, and what to try next"),
         )
 
     def handle(self, *, greet: bool, **options: Any) -> None:
@@ -46,7 +51,7 @@ class Command(BaseCommand):
     def migrate(self) -> None:
         executor = MigrationExecutor(connection)
         if executor.migration_plan(executor.loader.graph.leaf_nodes()):
-            self.stdout.write("Migrating the database …")
+            self.stdout.write(_("Migrating the database …"))
             call_command("migrate", verbosity=0, interactive=False)
 
     def collect_static_files(self) -> None:
@@ -54,7 +59,7 @@ class Command(BaseCommand):
         stamp = settings.DATA_DIR / "static.stamp"
         now = fingerprint()
         if not stamp.exists() or stamp.read_text() != now:
-            self.stdout.write("Collecting the static files …")
+            self.stdout.write(_("Collecting the static files …"))
             # Those of the last version stay: a page that is open now may still ask for them.
             call_command("collectstatic", verbosity=0, interactive=False)
             stamp.write_text(now)
@@ -67,12 +72,15 @@ class Command(BaseCommand):
         given = os.environ.get("ADMIN_PASSWORD", "")
         if not given and not greet:
             # Nobody may be watching, and a log is no place for a password.
-            self.stdout.write("No administrator yet: set ADMIN_PASSWORD or run `manage.py createsuperuser`.")
+            self.stdout.write(_("No administrator yet: set ADMIN_PASSWORD or run `manage.py createsuperuser`."))
             return
         password = given or secrets.token_urlsafe(12)
         users.create_superuser(ADMIN, password=password)
-        shown = "the one in ADMIN_PASSWORD" if given else f"{password}  (not shown again)"
-        self.stdout.write(f"\n  Sign in as  {ADMIN}\n  Password    {shown}\n")
+        shown = (
+            _("the one in ADMIN_PASSWORD") if given else _("%(password)s  (not shown again)") % {"password": password}
+        )
+        words = _("\n  Sign in as  %(name)s\n  Password    %(password)s\n")
+        self.stdout.write(words % {"name": ADMIN, "password": shown})
 
 
 def fingerprint() -> str:
@@ -90,10 +98,9 @@ def what_to_try() -> str:
     where = f"http://{'localhost' if everywhere else settings.HOST}:{settings.PORT}"
     changed = settings.DATA_DIR != settings.BASE_DIR / "var"
     data_dir = f"DATA_DIR={shlex.quote(str(settings.DATA_DIR))} " if changed else ""
+    addresses = _("  Notices     %(where)s/\n  Admin       %(where)s/admin/\n  Echo        %(where)s/echo/\n")
     return (
-        f"  Notices     {where}/\n"
-        f"  Admin       {where}/admin/\n"
-        f"  Echo        {where}/echo/\n\n"
-        "Open the page, then try in another terminal:\n"
+        f"{addresses % {'where': where}}\n"
+        f"{_('Open the page, then try in another terminal:')}\n"
         f'  {data_dir}.venv/bin/python manage.py send_notice "Backup finished" --everyone\n'
     )

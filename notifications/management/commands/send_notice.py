@@ -1,4 +1,7 @@
-"""`manage.py send_notice`: what cron calls. One line of output, and an exit code that says what happened."""
+"""`manage.py send_notice`: what cron calls. One line of output, and an exit code that says what happened.
+
+The line is the same in every language, so that a script can read it; what is said to people is in the shell's.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,11 @@ import sys
 from datetime import datetime
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.db import Error as DatabaseError
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from notifications.audiences import (
     EVERYONE,
@@ -23,50 +28,62 @@ from notifications.audiences import (
     topics_called,
     users_called,
 )
+from notifications.management.shell import ShellCommand
 from notifications.models import Level, Notice, Source
 from notifications.sending import MAX_BODY_BYTES, Draft, InvalidNotice, check_drafts, send_notices
 from notifications.times import EXAMPLES, UnknownTime, moment
 
-EPILOG = f"""\
-examples:
+CALLS = """\
   manage.py send_notice "Backup finished" --everyone
   manage.py send_notice "Disk is 91 % full" --group ops --level warning --key disk --url https://grafana/d/7
   manage.py send_notice "Maintenance at 22:00" --staff --at "tomorrow 09:00" --expires "tomorrow 22:00"
   df -h | manage.py send_notice "Disks" --user ada brian --body -
   manage.py send_notice "Release 4.2" --topic deploys --dry-run --json
-
-in a crontab:
+"""
+CRONTAB = """\
   0 3 * * *  /srv/backup.sh && manage.py send_notice "Backup finished" --everyone --quiet
-
-times: {EXAMPLES}
-exit codes: 0 stored (also when Redis is away) · 1 failed, nothing stored · 2 usage · 3 nobody matches
 """
 
 
-class Command(BaseCommand):
-    help = "Send a notice: it is stored, and appears on open pages at once."
+def epilog() -> str:
+    return "\n".join(
+        [
+            _("examples:"),
+            CALLS,
+            _("in a crontab:"),
+            CRONTAB,
+            _("times: %(examples)s") % {"examples": EXAMPLES},
+            _("exit codes: 0 stored (also when Redis is away) · 1 failed, nothing stored · 2 usage · 3 nobody matches"),
+        ]
+    )
+
+
+class Command(ShellCommand):
+    help = gettext_lazy("Send a notice: it is stored, and appears on open pages at once.")  # type: ignore[assignment]
     requires_system_checks = []  # cron wants its answer quickly; `manage.py check` is for people
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
         kwargs["formatter_class"] = argparse.RawDescriptionHelpFormatter
-        return super().create_parser(prog_name, subcommand, epilog=EPILOG, **kwargs)
+        return super().create_parser(prog_name, subcommand, epilog=epilog(), **kwargs)
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("title", help="one line, 200 characters at most")
-        parser.add_argument("--body", action="append", help="plain text, 8 KiB at most; - reads standard input")
-        to = parser.add_argument_group("for whom (at least one; they add up)")
+        parser.add_argument("title", help=_("one line, 200 characters at most"))
+        parser.add_argument("--body", action="append", help=_("plain text, 8 KiB at most; - reads standard input"))
+        to = parser.add_argument_group(_("for whom (at least one; they add up)"))
         to.add_argument("--everyone", action="store_true")
         to.add_argument("--staff", action="store_true")
-        for option, name in (("--user", "NAME"), ("--group", "NAME"), ("--topic", "SLUG")):
+        for option, name in (("--user", _("NAME")), ("--group", _("NAME")), ("--topic", _("SLUG"))):
             to.add_argument(option, metavar=name, nargs="+", action="extend", default=[])
-        parser.add_argument("--level", default="info", help=f"{', '.join(Level.values)} (default: info)")
-        parser.add_argument("--url", default="", help="where a click leads: https://… or /path")
-        parser.add_argument("--key", default="", help="recall earlier notices with this key for the same people")
-        parser.add_argument("--at", metavar="WHEN", help="publish then, not now")
-        parser.add_argument("--expires", metavar="WHEN", help="leave every inbox then")
-        parser.add_argument("--dry-run", action="store_true", help="check everything, store nothing")
-        parser.add_argument("--json", action="store_true", help="print one JSON object")
-        parser.add_argument("--quiet", action="store_true", help="print nothing unless something is wrong")
+        parser.add_argument(
+            "--level", default="info", help=_("%(levels)s (default: info)") % {"levels": ", ".join(Level.values)}
+        )
+        parser.add_argument("--url", default="", help=_("where a click leads: https://… or /path"))
+        parser.add_argument("--key", default="", help=_("recall earlier notices with this key for the same people"))
+        parser.add_argument("--at", metavar=_("WHEN"), help=_("publish then, not now"))
+        parser.add_argument("--expires", metavar=_("WHEN"), help=_("leave every inbox then"))
+        parser.add_argument("--dry-run", action="store_true", help=_("check everything, store nothing"))
+        parser.add_argument("--json", action="store_true", help=_("print one JSON object"))
+        parser.add_argument("--quiet", action="store_true", help=_("print nothing unless something is wrong"))
 
     def handle(self, **options: Any) -> None:
         # The warning below says it once, in words for whoever reads cron's mail.
@@ -90,7 +107,8 @@ class Command(BaseCommand):
         except (UnknownTime, InvalidNotice) as error:
             raise CommandError(str(error), returncode=2) from error
         except DatabaseError as error:
-            raise CommandError(f"nothing was stored, the database does not answer: {error}") from error
+            sentence = _("nothing was stored, the database does not answer: %(error)s")
+            raise CommandError(sentence % {"error": error}) from error
         self._report(draft, notice, people, options)
 
     def _report(self, draft: Draft, notice: Notice | None, people: int, options: dict[str, Any]) -> None:
@@ -106,23 +124,25 @@ class Command(BaseCommand):
             self.stdout.write(json.dumps(facts, ensure_ascii=False) if options["json"] else line)
         if facts["status"] == "stored":
             self.stderr.write(
-                "warning: stored, but Redis did not take the bell (is a server running?); "
-                "open pages show it as soon as a server looks at the log"
+                _(
+                    "warning: stored, but Redis did not take the bell (is a server running?); "
+                    "open pages show it as soon as a server looks at the log"
+                )
             )
 
 
 def _body(bodies: list[str]) -> str:
     if len(bodies) > 1:
-        raise InvalidNotice("body", f"--body was given {len(bodies)} times; once is the most")
+        raise InvalidNotice("body", _("--body was given %(count)d times; once is the most") % {"count": len(bodies)})
     if bodies[0] != "-":
         return bodies[0]
     if sys.stdin.isatty():
-        raise InvalidNotice("body", "--body - reads standard input, which is a terminal: pipe the text in")
+        raise InvalidNotice("body", _("--body - reads standard input, which is a terminal: pipe the text in"))
     text = sys.stdin.buffer.read(MAX_BODY_BYTES * 8)  # enough to say how much too long it is
     try:
         return text.decode()
     except UnicodeDecodeError as error:
-        raise InvalidNotice("body", f"standard input is not UTF-8: {error}") from error
+        raise InvalidNotice("body", _("standard input is not UTF-8: %(error)s") % {"error": error}) from error
 
 
 def _moment(text: str | None) -> datetime | None:

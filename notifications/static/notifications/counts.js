@@ -74,12 +74,17 @@ export class Counts {
   #places
   #title
   #tallies
+  #shown = {}
+  #isTelling = false
+  #soon = new MessageChannel()
+  #isArchive = document.getElementById("inbox").dataset.tab === "archived"
   #timer = 0
 
   /** `places`: the elements by name; each carries what the server counted. */
   constructor(places) {
     this.#places = places
     this.#title = places.unseen.dataset.title
+    this.#soon.port1.onmessage = this.#show
     this.takeOver(document)
   }
 
@@ -157,26 +162,32 @@ export class Counts {
     this.rebase({ position: positionOf(page), ...Object.fromEntries(counted) })
   }
 
+  /** Once for all that happens until the browser has a moment: to change the title two hundred times is not free. */
   #tell() {
+    if (this.#isTelling) return
+    this.#isTelling = true
+    this.#soon.port2.postMessage("")
+  }
+
+  #show = () => {
+    this.#isTelling = false
     for (const [name, tally] of Object.entries(this.#tallies)) {
       const { count, isMore } = tally
-      const place = this.#places[name]
-      if (place.dataset.count === `${count}` && this.#told.has(name)) continue
-      this.#told.add(name)
+      if (this.#shown[name] === count) continue
+      this.#shown[name] = count
+      this.#places[name].dataset.count = count
+      this.#places[name].hidden = count === 0
       const shown = isMore ? `${count - 1}+` : count.toLocaleString(document.documentElement.lang || "en")
-      place.dataset.count = count
-      place.hidden = count === 0
-      place.textContent = name === "unseen" ? phraseFor("unseen", count, shown) : shown
+      this.#places[name].textContent = name === "unseen" ? phraseFor("unseen", count, shown) : shown
       if (name === "unread") document.getElementById("read-all-form").hidden = count === 0 || this.#isArchive
-      if (name === "unseen") {
-        document.title = count > 0 ? `(${shown}) ${this.#title}` : this.#title
-        showEverywhere(count)
-      }
+      if (name === "unseen") this.#showUnseen(count, shown)
     }
   }
 
-  #told = new Set()
-  #isArchive = document.getElementById("inbox").dataset.tab === "archived"
+  #showUnseen(count, shown) {
+    document.title = count > 0 ? `(${shown}) ${this.#title}` : this.#title
+    showEverywhere(count)
+  }
 }
 
 /** The position that everything on `page` is true as of. */

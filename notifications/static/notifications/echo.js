@@ -1,18 +1,19 @@
-/** The echo page: does the whole path work, and how fast is it? */
+/** The echo page: does the whole path work, and how fast is it? Above the form, step by step: self_help.js. */
 
 import { LastingSocket, socketUrl } from "./lasting_socket.js"
+import { ALL_BYTES, isAllBytes, SelfHelp } from "./self_help.js"
 import { Announcer, Connection } from "./status.js"
-import { phrase } from "./words.js"
+import { language, phrase } from "./words.js"
 
 const FRAMES_SHOWN = 20
 const CHARACTERS_SHOWN = 500 // of a frame in the log; the answer is shown whole
-const ALL_BYTES = Uint8Array.from({ length: 256 }, (_, byte) => byte)
 
 const element = (id) => document.getElementById(id)
 const form = element("echo-form")
 const url = socketUrl(form.dataset.socket)
 const socket = new LastingSocket({ address: () => url })
-const connection = new Connection(element("connection"), new Announcer(element("announcer")))
+const announcer = new Announcer(element("announcer"))
+const connection = new Connection(element("connection"), announcer)
 const sentAt = [] // one moment in ms for each frame under way: answers come in the order of the questions
 
 socket.addEventListener("open", () => socket.live())
@@ -43,18 +44,13 @@ function receive(data) {
   else element("binary-answer").textContent = phrase(isAllBytes(data) ? "bytesSame" : "bytesDiffer")
 }
 
-function isAllBytes(buffer) {
-  const bytes = new Uint8Array(buffer)
-  return bytes.length === ALL_BYTES.length && bytes.every((byte, index) => byte === ALL_BYTES[index])
-}
-
 function log(direction, data) {
   const row = element("echo-row").content.firstElementChild.cloneNode(true)
   const text = typeof data === "string" ? data : phrase("bytes").replace("{n}", data.byteLength)
   row.dataset.direction = direction
   row.querySelector(".echo-direction").textContent = phrase(direction)
   row.querySelector("time").dateTime = new Date().toISOString()
-  row.querySelector("time").textContent = new Date().toLocaleTimeString()
+  row.querySelector("time").textContent = new Date().toLocaleTimeString(language)
   row.querySelector(".echo-text").textContent =
     text.length > CHARACTERS_SHOWN ? `${text.slice(0, CHARACTERS_SHOWN)}…` : text
   element("echo-log").prepend(row)
@@ -62,3 +58,4 @@ function log(direction, data) {
 }
 
 socket.start()
+new SelfHelp(announcer).run()

@@ -2,7 +2,7 @@
 
 import { Pace } from "./newcomers.js"
 import {
-  expiresOf, fill, idOf, isArchived, isRead, isSeen, linkify, positionOf, publishedOf, rowFor, rowOf, tellDay, tellExactTime,
+  expiresOf, fill, idOf, isArchived, isRead, isSeen, linkify, mark, positionOf, publishedOf, rowFor, rowOf, tellDay, tellExactTime,
 } from "./notice_row.js"
 
 const MOST_ROWS = 200 // at the top; a page that is left open for weeks must not grow for ever
@@ -37,7 +37,6 @@ export class Inbox extends EventTarget {
     list.addEventListener("click", this.#clicked)
     list.addEventListener("auxclick", this.#clicked)
     for (const attention of ["pointerover", "focusin"]) list.addEventListener(attention, this.#attended)
-    document.getElementById("row-form").addEventListener("submit", this.#pressed)
     document.getElementById("read-all-form").addEventListener("submit", this.#readAllPressed)
     newcomers.addEventListener("release", ({ detail }) => this.#release(detail))
     this.tellDays()
@@ -144,12 +143,12 @@ export class Inbox extends EventTarget {
       case "archive":
         this.#setRead(row)
         if (!isArchived(row)) this.#counts.archived(1)
-        row.dataset.archived = "true"
+        mark(row, "archived", true)
         if (this.#tab !== "archived") this.#take(row)
         break
       case "unarchive":
         if (isArchived(row)) this.#counts.archived(-1)
-        row.dataset.archived = "false"
+        mark(row, "archived", false)
         if (this.#tab === "archived") this.#take(row)
         break
       default:
@@ -161,7 +160,7 @@ export class Inbox extends EventTarget {
     for (const { row, read, archived } of before) {
       if (rowOf(idOf(row)) && !row.isConnected) continue // a fresh page has brought it back already
       if (isArchived(row) !== archived) this.#counts.archived(archived ? 1 : -1)
-      row.dataset.archived = archived
+      mark(row, "archived", archived)
       if (!row.isConnected) this.#insert(row)
       if (read) this.#setRead(row)
       else this.#setUnread(row)
@@ -173,8 +172,8 @@ export class Inbox extends EventTarget {
   markReadThrough(through) {
     for (const row of this.rows) {
       if (publishedOf(row) > through) continue
-      row.dataset.read = "true"
-      row.dataset.seen = "true"
+      mark(row, "read", true)
+      mark(row, "seen", true)
     }
     this.#counts.readThrough(through)
   }
@@ -224,7 +223,7 @@ export class Inbox extends EventTarget {
 
   /** The row itself stays: somebody may have its focus. */
   #renew(row, fresh) {
-    for (const name of ["read", "seen", "archived"]) row.dataset[name] = fresh.dataset[name]
+    for (const name of ["read", "seen", "archived"]) mark(row, name, fresh.dataset[name] === "true")
     if (positionOf(row) >= positionOf(fresh)) return row
     const hadFocus = row.contains(document.activeElement)
     row.replaceWith(document.adoptNode(fresh))
@@ -318,7 +317,11 @@ export class Inbox extends EventTarget {
 
   #settle() {
     const isEmpty = !this.#list.firstElementChild
-    if (this.#empty.hidden === isEmpty) this.#empty.hidden = !isEmpty
+    if (this.#empty.hidden === isEmpty) {
+      this.#empty.hidden = !isEmpty
+      this.#list.hidden = isEmpty
+      document.querySelector(".select-all").hidden = isEmpty
+    }
     if (!isEmpty && this.#empty.dataset.case === "never") this.#empty.dataset.case = "done"
     this.#numberSoon()
   }
@@ -347,20 +350,20 @@ export class Inbox extends EventTarget {
 
   #setSeen(row) {
     if (isSeen(row)) return
-    row.dataset.seen = "true"
+    mark(row, "seen", true)
     this.#counts.left(publishedOf(row), { unseen: true })
   }
 
   #setRead(row) {
     this.#setSeen(row)
     if (isRead(row)) return
-    row.dataset.read = "true"
+    mark(row, "read", true)
     this.#counts.left(publishedOf(row), { unread: true })
   }
 
   #setUnread(row) {
     if (!isRead(row)) return
-    row.dataset.read = "false"
+    mark(row, "read", false)
     this.#counts.returned(publishedOf(row))
   }
 
@@ -398,6 +401,8 @@ export class Inbox extends EventTarget {
 
   #clicked = (event) => {
     const row = event.target.closest(".notice")
+    const button = event.target.closest(".notice-mark, .notice-archive")
+    if (button && event.type === "click") this.#say("deed", { verb: verbOf(button), ids: [idOf(row)] })
     if (!row || event.target.closest("button, label, input")) return
     const link = event.target.closest("a[href]")
     if (event.type === "auxclick" && !(link && event.button === 1)) return
@@ -407,12 +412,6 @@ export class Inbox extends EventTarget {
     }
     if (!link && !getSelection().isCollapsed) return // selecting words is not opening
     if (!isRead(row)) this.#say("deed", { verb: "read", ids: [idOf(row)], leaving: Boolean(link) })
-  }
-
-  #pressed = (event) => {
-    event.preventDefault()
-    const row = event.submitter.closest(".notice")
-    this.#say("deed", { verb: verbOf(event.submitter), ids: [idOf(row)] })
   }
 
   #readAllPressed = (event) => {

@@ -5,7 +5,7 @@ import { Deeds } from "./deeds.js"
 import { Inbox } from "./inbox.js"
 import { socketUrl } from "./lasting_socket.js"
 import { Newcomers, Pace, Sight } from "./newcomers.js"
-import { foldLongBodies, idOf, linkify, publishedOf, watchRows } from "./notice_row.js"
+import { foldLongBodies, idOf, linkify, publishedOf, watchRows, withoutForms } from "./notice_row.js"
 import { NoticeSocket } from "./notice_socket.js"
 import { Announcer, Connection } from "./status.js"
 import { phrase, phraseFor } from "./words.js"
@@ -219,6 +219,7 @@ document.addEventListener("keydown", async (event) => {
 
 const folds = foldLongBodies(list)
 watchRows(list, (rows) => rows.forEach((row) => {
+  withoutForms(row)
   linkify(row.querySelector(".notice-body"))
   folds.watch(row)
   sight.watch(row)

@@ -21,9 +21,28 @@ let template
 
 /** A row for the notice of a `notice` frame: unread, and not seen yet. */
 export function rowFor(frame) {
-  template ??= document.getElementById("notice-template").content.firstElementChild
+  template ??= withoutForms(document.getElementById("notice-template").content.firstElementChild)
   const row = document.importNode(template, true)
   fill(row, frame)
+  return row
+}
+
+/** Set `data-read`, `data-seen` or `data-archived`, and what the buttons are called with it. */
+export function mark(row, name, value) {
+  row.dataset[name] = value
+  if (name === "read") row.querySelector(".notice-mark").ariaLabel = phrase(value ? "markUnread" : "markRead")
+  if (name === "archived") row.querySelector(".notice-archive").ariaLabel = phrase(value ? "unarchive" : "archive")
+}
+
+/**
+ * Forms are for pages without a script. Each button that belongs to one makes the browser look for the form's default
+ * button when it comes or goes: twenty times the cost of all the rest of the row.
+ */
+export function withoutForms(row) {
+  for (const control of row.querySelectorAll("[form]")) {
+    control.removeAttribute("form")
+    if (control.localName === "button") control.type = "button"
+  }
   return row
 }
 
@@ -45,7 +64,6 @@ export function fill(row, { position, notice }) {
   const check = row.querySelector("input")
   check.value = notice.id
   check.setAttribute("aria-labelledby", `select-word ${id}-title`)
-  part("icon").firstElementChild.setAttribute("href", `#level-${notice.level}`)
   part("level").textContent = phrase(`level${notice.level}`) ?? notice.level
   part("title").id = `${id}-title`
   part("link").textContent = notice.title
@@ -60,6 +78,7 @@ export function fill(row, { position, notice }) {
   time.dateTime = notice.published_at
   tellTime(time)
   part("moment").textContent = ""
+  delete part("when").dataset.told
   part("sender").textContent = notice.sender
   for (const name of ["mark", "archive", "why"]) part(name).setAttribute("aria-describedby", `${id}-title`)
   part("mark").value = part("archive").value = notice.id
@@ -139,7 +158,9 @@ export function tellDay(row, now = Date.now()) {
 /** The exact time, where somebody points at a row or goes through it with the keyboard. */
 export function tellExactTime(row) {
   const moment = row.querySelector(".notice-moment")
-  if (!moment.textContent) moment.textContent = exactTime(new Date(row.querySelector(".notice-time").dateTime))
+  if (moment.textContent) return
+  moment.textContent = exactTime(new Date(row.querySelector(".notice-time").dateTime))
+  moment.parentElement.dataset.told = ""
 }
 
 // Rows that come and go, whoever brings them
@@ -175,6 +196,7 @@ export function foldLongBodies(list) {
     if (!button) return
     const open = button.getAttribute("aria-expanded") !== "true"
     button.setAttribute("aria-expanded", open)
+    button.parentElement.querySelector(".notice-body").toggleAttribute("data-open", open)
     button.textContent = open ? button.dataset.less : button.dataset.more
   })
   const bodyOf = (row) => row.querySelector(".notice-body")

@@ -58,6 +58,7 @@ export class Selection extends EventTarget {
   }
 
   tell() {
+    for (const row of this.#rows) row.toggleAttribute("data-selected", boxOf(row).checked)
     const { length } = this.rows
     if (length === 0) this.#isEverything = false
     if (length > 0) this.#bar.dataset.on = ""

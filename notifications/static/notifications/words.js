@@ -9,12 +9,17 @@ const capital = (word) => word[0].toUpperCase() + word.slice(1)
 
 /** The phrase `data-<name>` of `<template id="phrases">`. */
 export function phrase(name) {
-  return document.getElementById("phrases").dataset[name]
+  return pagePhrases()[name]
 }
 
-/** The phrase for `n` things: `data-<name>-one`, `-few`, …, and `-other` where the language needs no more. */
-export function phraseFor(name, n, shown = n.toLocaleString(language)) {
-  const words = phrase(name + capital(plural.select(n))) ?? phrase(name + "Other")
+const pagePhrases = () => document.getElementById("phrases").dataset
+
+/**
+ * The phrase for `n` things: `data-<name>-one`, `-few`, …, and `-other` where the language needs no more. `phrases`:
+ * the `dataset` of an element that brings its own.
+ */
+export function phraseFor(name, n, shown = n.toLocaleString(language), phrases = pagePhrases()) {
+  const words = phrases[name + capital(plural.select(n))] ?? phrases[name + "Other"]
   return words.replace("{n}", shown)
 }
 
