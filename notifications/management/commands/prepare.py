@@ -99,8 +99,9 @@ def what_to_try() -> str:
     changed = settings.DATA_DIR != settings.BASE_DIR / "var"
     data_dir = f"DATA_DIR={shlex.quote(str(settings.DATA_DIR))} " if changed else ""
     addresses = _("  Notices     %(where)s/\n  Admin       %(where)s/admin/\n  Echo        %(where)s/echo/\n")
+    invitation = _("Open the page, then try in another terminal:")
     return (
         f"{addresses % {'where': where}}\n"
-        f"{_('Open the page, then try in another terminal:')}\n"
+        f"{invitation}\n"
         f'  {data_dir}.venv/bin/python manage.py send_notice "Backup finished" --everyone\n'
     )

@@ -9,7 +9,6 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
 from django.db import connection
-from django.utils import translation
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
@@ -49,7 +48,6 @@ class Command(ShellCommand):
         valkey = _start_valkey()
         try:
             self._say(listener.getsockname()[1], host, workers, valkey)
-            translation.deactivate()  # each reader has a language of their own
             server.run(listener, workers)
         except KeyboardInterrupt:
             pass

@@ -111,8 +111,9 @@ class NoticeBell extends HTMLElement {
     this.#tally.arrived(published)
     this.#tell()
     if (replayed || settings.muted) return
-    const { rungFor } = await import("./attention.js")
-    if (!["nothing", "row"].includes(rungFor(settings, level, Date.now()))) this.#sayArrival()
+    const attention = await import("./attention.js").catch(() => null) // offline again: the number has to do
+    const rung = attention?.rungFor(settings, level, Date.now()) ?? "row"
+    if (!["nothing", "row"].includes(rung)) this.#sayArrival()
   }
 
   /** Too much was missed: begin again from what the server says now, however long it takes to get it. */
