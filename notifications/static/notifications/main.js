@@ -137,9 +137,9 @@ deeds.addEventListener("refused", ({ detail }) => {
   refresh()
 })
 
-function act({ verb, ids, matching, leaving }) {
+function act({ verb, ids, matching, through, leaving }) {
   fetchedIsOld()
-  const through = matching ? inbox.shownThrough(socket.position) : undefined
+  if (matching) through ??= inbox.shownThrough(socket.position)
   const here = ids ?? inbox.rows.filter((row) => publishedOf(row) <= through).map(idOf)
   const takeBack = inbox.apply(verb, here)
   const deed = deeds.do(verb, matching ? { matching: query, through } : { ids }, { leaving })
@@ -166,7 +166,7 @@ async function offer(verb, deed, takeBack, count) {
   if (count !== undefined) tell(count)
   const answer = await deed.answer
   if (answer && count === undefined) tell(answer.count)
-  if (answer?.more) act({ verb, matching: true })
+  if (answer?.more) act({ verb, matching: true, through: answer.through }) // from where the server stopped
   if (!answer) bar.withdraw()
 }
 
