@@ -75,7 +75,7 @@ def expect_unread_row(page: Page, title: str) -> None:
     expect(row(page, title)).to_have_attribute("data-read", "false")
 
 
-def expect_announced(page: Page, sentence: str) -> None:
+def expect_announced(page: Page, sentence: str | re.Pattern[str]) -> None:
     """Read out to people who do not see the page."""
     expect(page.locator("#announcer")).to_have_text(sentence)
 

@@ -19,27 +19,33 @@ if TYPE_CHECKING:
 BURST = 200
 PAINTED_WITHIN_MS = 300
 LONGEST_TASK_MS = 50
+MOST_ROWS = 100  # inbox.js
 SLOWER = 4  # a middling phone, of a machine that is not busy
 ATTEMPTS = 5  # somebody else's work on this machine lengthens tasks, and is no fault of the page
 
-# Frames are told apart from what they cause: when the first one came, when the last row was painted, and how long the
-# longest task was that the browser saw meanwhile.
+# From the first change of the list: when the screen shows the newest ones for good, when every row is there, and how
+# long the longest task was that the browser saw meanwhile.
 WATCH = """
-(last) => {
-  window.burst = { first: 0, painted: 0, tasks: [] }
+(newest) => {
+  window.burst = { first: 0, screen: 0, whole: 0, tasks: [] }
   new PerformanceObserver((found) => {
     for (const { startTime, duration } of found.getEntries()) burst.tasks.push([startTime, duration])
   }).observe({ type: "longtask" })
   const list = document.getElementById("inbox")
+  const onScreen = () => [...list.children].slice(0, 8).map((row) => row.querySelector(".notice-link").textContent)
+  const isThere = () => onScreen().every((title, place) => title === `${newest} ${199 - place}`)
+  let timer = 0
   window.burstDone = new Promise((done) => {
     new MutationObserver(() => {
       burst.first ||= performance.now()
+      clearTimeout(timer)
+      timer = setTimeout(done, 500)
       // After the next frame's paint: a message that is sent while the frame is made is read behind it.
       requestAnimationFrame(() => {
         const behind = new MessageChannel()
         behind.port1.onmessage = () => {
-          burst.painted = performance.now()
-          if (list.querySelector(".notice-link").textContent === last) setTimeout(done, 300)
+          burst.whole = performance.now()
+          if (!burst.screen && isThere()) burst.screen = performance.now()
         }
         behind.port2.postMessage("")
       })
@@ -49,14 +55,14 @@ WATCH = """
 """
 
 
-def measure(page: Page, send: Callable[[], None], last: str) -> dict[str, float]:
-    """From the first change of the list to the paint of the notice `last`, and the longest task meanwhile, in ms."""
-    page.evaluate(WATCH, last)
-    send()
+def measure(page: Page, send: Callable[[str], None], name: str) -> dict[str, float]:
+    """In ms: until the screen stands, until all rows are there, and the longest task meanwhile."""
+    page.evaluate(WATCH, name)
+    send(name)
     page.evaluate("burstDone")
     found = page.evaluate("burst")
     longest = max((duration for start, duration in found["tasks"] if start >= found["first"] - 100), default=0)
-    return {"painted": found["painted"] - found["first"], "longest": longest}
+    return {"screen": found["screen"] - found["first"], "whole": found["whole"] - found["first"], "longest": longest}
 
 
 def slow_down(page: Page, times: float) -> None:
@@ -65,14 +71,12 @@ def slow_down(page: Page, times: float) -> None:
 
 @pytest.fixture
 def burst_for(backstage):
-    """`burst_for(ada)()`: two hundred notices, in one bell."""
-    return lambda reader: lambda: backstage.send_many("Burst", BURST, reader.audience, body="Again and again. " * 8)
+    """`burst_for(ada)("Burst")`: two hundred notices, in one bell."""
+    return lambda reader: lambda name: backstage.send_many(name, BURST, reader.audience, body="Again and again. " * 8)
 
 
 @pytest.mark.timeout(240)
-def test_a_burst_of_200_notices_is_painted_within_300_ms_and_without_a_long_task(
-    meet, open_inbox, backstage, burst_for
-):
+def test_a_burst_of_200_is_painted_within_300_ms_and_without_a_long_task(meet, open_inbox, backstage, burst_for):
     found = []
     for _ in range(ATTEMPTS):
         reader = meet()
@@ -82,33 +86,19 @@ def test_a_burst_of_200_notices_is_painted_within_300_ms_and_without_a_long_task
         slow_down(page, SLOWER)
         page.wait_for_timeout(500)  # what opening the page has left to do is not the burst's
 
-        found.append(measure(page, burst_for(reader), f"Burst {BURST - 1}"))
-        expect(titles(page)).to_have_count(BURST)
+        found.append(measure(page, burst_for(reader), "Burst"))
+        expect(titles(page)).to_have_count(MOST_ROWS)
         page.close()
-        if found[-1]["painted"] <= PAINTED_WITHIN_MS and found[-1]["longest"] <= LONGEST_TASK_MS:
-            print(found)
+        if found[-1]["screen"] <= PAINTED_WITHIN_MS and found[-1]["longest"] <= LONGEST_TASK_MS:
             return
-    print(found)
     raise AssertionError(found)
 
 
 @pytest.mark.timeout(240)
-def test_after_5000_notices_the_page_is_as_quick_as_at_the_start(ada, open_inbox, backstage):
+def test_after_5000_notices_the_page_is_as_quick_as_at_the_start(ada, open_inbox, burst_for):
     page = open_inbox(ada)
-    slow_down(page, SLOWER)
-    waves = []
+    waves = [measure(page, burst_for(ada), f"Wave {number}")["whole"] for number in range(25)]
 
-    def wave() -> dict[str, float]:
-        name = f"Wave {len(waves)}"
-        waves.append(measure(page, lambda: backstage.send_many(name, BURST, ada.audience), f"{name} {BURST - 1}"))
-        return waves[-1]["painted"]
-
-    first = min(wave() for _ in range(3))
-    while len(waves) < 5000 / BURST - 3:
-        wave()
-    last = min(wave() for _ in range(3))
-
-    print(waves)
-    expect(titles(page)).to_have_count(BURST)
+    expect(titles(page)).to_have_count(MOST_ROWS)
     expect_count(page, "unread", 1000)
-    assert last <= first * 1.5 + 50, waves
+    assert min(waves[-5:]) <= min(waves[1:6]) * 1.5 + 20, waves

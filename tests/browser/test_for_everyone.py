@@ -84,6 +84,35 @@ def test_an_empty_inbox(open_inbox, ada, look_at):
     look_at(open_inbox(ada))
 
 
+def test_what_a_person_does_in_the_inbox(open_inbox, ada, send, look_at):
+    for number in range(3):
+        send(f"Notice {number}", ada, body="See https://example.org/" + "long/" * 20)
+    page = open_inbox(ada)
+    page.locator(".notice-check input").first.check()
+    expect(page.locator(".bulk-words")).to_have_text("1 selected")
+    look_at(page)
+
+    page.locator("#deed-form").get_by_role("button", name="Archive").click()
+    expect(page.locator("#undo")).to_be_visible()
+    page.locator("#undo button").focus()  # it stays as long
+    look_at(page)
+
+    page.locator("#help-button").click()
+    expect(page.get_by_role("dialog", name="Keys")).to_be_visible()
+    look_at(page)
+    page.keyboard.press("Escape")
+    row(page, "Notice 1").get_by_role("link", name="Why did I get this?").focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("dialog", name="Why did I get this?")).to_be_visible()
+    look_at(page)
+    page.goto("/?tab=archived")
+    expect_live(page)
+    look_at(page)
+    page.goto("/?q=nowhere")
+    expect(page.get_by_text("No notice matches")).to_be_visible()
+    look_at(page)
+
+
 def test_older_notices_and_those_that_wait(open_inbox, ada, backstage, send, look_at):
     backstage.send_many("Notice", 51, ada.audience)
     page = open_inbox(ada)
@@ -212,7 +241,7 @@ def test_signing_in_reading_and_marking_read_with_the_keyboard_alone(visit, serv
     tab_to(page, row(page, "Second").get_by_role("button", name="Mark read"))
     page.keyboard.press("Enter")
     expect_read(page, "Second")
-    expect(row(page, "Second")).to_be_focused()
+    expect(row(page, "Second").get_by_role("button", name="Mark unread")).to_be_focused()
     page.keyboard.press("j")
     expect(row(page, "First")).to_be_focused()
     page.keyboard.press("r")

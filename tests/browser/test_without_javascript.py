@@ -23,7 +23,7 @@ def test_the_inbox_is_readable_and_does_not_claim_to_be_live(visit_plainly, ada,
     expect(page.get_by_text("Line 19")).to_be_in_viewport()
     expect(page.locator("noscript p")).to_be_visible()
     expect(page.locator("noscript p")).to_contain_text("this page does not change by itself")
-    for alive in ("#connection", "#pause", ".keys", ".notice-more"):
+    for alive in ("#connection", "#pause", "#help-button", ".notice-more", ".select-all"):
         expect(page.locator(alive).first).to_be_hidden()
 
 
@@ -35,7 +35,7 @@ def test_one_is_marked_read_then_all(visit_plainly, ada, backstage):
 
     expect_read(page, "Notice 1")
     expect_unread_row(page, "Notice 2")
-    expect(page.locator("#unread")).to_have_text("2 unread")
+    expect(page.locator("#unread")).to_have_text("2")
     expect(page).to_have_title("(2) Notices")
 
     mark_all_read(page)
@@ -65,6 +65,34 @@ def test_older_notices_can_be_read_and_marked(visit_plainly, ada, backstage):
 
     expect(page.get_by_role("heading", name="Older notices")).to_be_visible()
     expect_read(page, "Notice 0")
+
+
+def test_several_are_archived_and_found_again(visit_plainly, ada, backstage):
+    backstage.send_many("Notice", 3, ada.audience)
+    page = visit_plainly(ada)
+
+    for title in ("Notice 0", "Notice 2"):
+        row(page, title).get_by_role("checkbox").check()
+    page.locator("#deed-form").get_by_role("button", name="Archive").click()
+
+    expect(titles(page)).to_have_text(["Notice 1"])
+    page.get_by_role("navigation", name="Parts of the inbox").get_by_role("link", name="Archived 2").click()
+    expect(titles(page)).to_have_text(["Notice 2", "Notice 0"])
+    row(page, "Notice 2").get_by_role("button", name="Move to the inbox").click()
+    expect(titles(page)).to_have_text(["Notice 0"])
+
+
+def test_the_inbox_is_searched_and_explained(visit_plainly, ada, send):
+    send("Disk is full", ada)
+    send("Backup finished", ada)
+    page = visit_plainly(ada)
+
+    page.get_by_label("Words in title or text").fill("disk")
+    page.get_by_role("button", name="Filter").click()
+    expect(titles(page)).to_have_text(["Disk is full"])
+    row(page, "Disk is full").get_by_role("link", name="Why did I get this?").click()
+
+    expect(page.get_by_role("heading", name="Disk is full")).to_be_visible()
 
 
 def test_a_notice_can_be_sent(visit_plainly, admin, open_inbox, ada):

@@ -110,14 +110,14 @@ def send(
 
 
 def send_many(
-    prefix: str, count: int, *to: str, at_once: int | None = None, pause: float = 0, body: str = ""
+    prefix: str, count: int, *to: str, at_once: int | None = None, pause: float = 0, **values: Any
 ) -> list[str]:
     """Send `prefix 0`, `prefix 1`, …, so many in one transaction (default: all). Returns the titles."""
     titles = [f"{prefix} {number}" for number in range(count)]
     step = at_once or count
     for first in range(0, count, step):
         send_notices(
-            Draft(title=title, audiences=to or ["everyone"], body=body) for title in titles[first : first + step]
+            Draft(title=title, audiences=to or ["everyone"], **values) for title in titles[first : first + step]
         )
         time.sleep(pause)
     return titles

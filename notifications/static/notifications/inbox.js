@@ -5,7 +5,7 @@ import {
   expiresOf, fill, idOf, isArchived, isRead, isSeen, linkify, mark, positionOf, publishedOf, rowFor, rowOf, tellDay, tellExactTime,
 } from "./notice_row.js"
 
-const MOST_ROWS = 200 // at the top; a page that is left open for weeks must not grow for ever
+const MOST_ROWS = 100 // at the top; a page that is left open for weeks must not grow for ever
 const LONGEST_TIMER_MS = 3_600_000 // browsers overflow beyond 24.8 days, and fire at once
 
 /**
@@ -21,7 +21,9 @@ export class Inbox extends EventTarget {
   #tab
   #isFiltered
   #takesNew // an older page stays as it is; only what was done with its notices follows
-  #pace = new Pace((row) => this.#insert(row), () => this.#number())
+  #unbuilt = new Map() // newcomers by id, for which there is no row yet
+  // The newest first: what is on the screen stands after the first slice, and the rest comes below.
+  #pace = new Pace((id) => this.#build(id), { settle: () => this.#numberSoon(), lastFirst: true })
   #expiryTimer = 0
   #nextExpiry = Infinity
   #numbering = false
@@ -43,6 +45,12 @@ export class Inbox extends EventTarget {
     this.#expire()
   }
 
+  /** The row of a notice, built now if it is still to be. */
+  #rowOf(id) {
+    if (this.#unbuilt.has(id)) this.#build(id)
+    return rowOf(id)
+  }
+
   get rows() {
     return [...this.#list.children]
   }
@@ -56,7 +64,7 @@ export class Inbox extends EventTarget {
   /** Show what a `notice` frame says. Returns whether this page hears of the notice for the first time. */
   show(frame) {
     const { position, notice } = frame
-    const row = rowOf(notice.id)
+    const row = this.#rowOf(notice.id)
     const waiting = this.#newcomers.get(notice.id)
     const known = row ? positionOf(row) : (waiting?.position ?? 0)
     if (position <= known) return false
@@ -77,7 +85,7 @@ export class Inbox extends EventTarget {
     if (this.#isFiltered || position !== notice.published) this.#say("stale")
     else if (this.#belongsToNextPage(notice.published)) return
     else if (this.#newcomers.mustWait) this.#hold(newcomerOf(frame))
-    else this.#insert(rowFor(frame), true)
+    else this.#buildSoon({ ...newcomerOf(frame), isFresh: true })
   }
 
   #change(row, frame) {
@@ -104,7 +112,7 @@ export class Inbox extends EventTarget {
       if (ids?.length) this.apply(verb, ids)
     }
     if (through != null) this.markReadThrough(through)
-    const isHere = (id) => rowOf(id) || this.#newcomers.get(id)
+    const isHere = (id) => this.#rowOf(id) || this.#newcomers.get(id)
     const appears = { all: unarchived, unread: [...(unread ?? []), ...(unarchived ?? [])], archived }[this.#tab] ?? []
     if (this.#list.dataset.newest === "true" && appears.some((id) => !isHere(id))) this.#say("stale")
     if (archived?.length || unarchived?.length) this.#say("uncounted")
@@ -114,7 +122,7 @@ export class Inbox extends EventTarget {
   apply(verb, ids) {
     const before = []
     for (const id of ids) {
-      const row = rowOf(id)
+      const row = this.#rowOf(id)
       if (row) before.push({ row, read: isRead(row), archived: isArchived(row) })
       else if (verb === "archive" && this.#newcomers.get(id)) this.#dropWaiting(id)
       if (row) this.#do(verb, row)
@@ -263,9 +271,26 @@ export class Inbox extends EventTarget {
   }
 
   #release({ newcomers, asked }) {
-    newcomers.forEach(({ frame, row }) => this.#pace.add(row ?? rowFor(frame)))
-    if (asked) this.focusFirst()
+    for (const newcomer of newcomers.reverse()) this.#buildSoon(newcomer)
+    if (asked && newcomers.length > 0) {
+      this.#rowOf(newcomers.at(-1).id)
+      this.focusFirst()
+    }
     this.#settle()
+  }
+
+  #buildSoon(newcomer) {
+    this.#unbuilt.set(newcomer.id, newcomer)
+    this.#pace.add(newcomer.id)
+  }
+
+  #build(id) {
+    const newcomer = this.#unbuilt.get(id)
+    if (!newcomer) return // it was needed sooner
+    this.#unbuilt.delete(id)
+    const last = this.#list.lastElementChild
+    if (this.#list.childElementCount >= MOST_ROWS && newcomer.published < publishedOf(last)) this.#endWith(last)
+    else this.#insert(newcomer.row ?? rowFor(newcomer.frame), newcomer.isFresh)
   }
 
   /** Older than all we show, and there is more behind them. */
@@ -303,12 +328,13 @@ export class Inbox extends EventTarget {
   /** Old rows leave at the end, but never while somebody may be reading them. */
   #trim() {
     if (this.#newcomers.mustWait) return
-    let last = this.#list.lastElementChild
     if (this.#list.childElementCount <= MOST_ROWS) return
-    while (this.#list.childElementCount > MOST_ROWS) {
-      last.remove()
-      last = this.#list.lastElementChild
-    }
+    while (this.#list.childElementCount > MOST_ROWS) this.#list.lastElementChild.remove()
+    this.#endWith(this.#list.lastElementChild)
+  }
+
+  /** What is older than `last` is behind the link. */
+  #endWith(last) {
     const query = new URLSearchParams(this.#list.dataset.query)
     query.set("before", publishedOf(last))
     this.#older.href = `?${query}`
@@ -338,6 +364,7 @@ export class Inbox extends EventTarget {
   }
 
   #number() {
+    if (this.#pace.isBusy) return // it is called again when that is done
     const size = this.#older.hidden ? this.#list.childElementCount : -1
     let place = 0
     for (const row of this.#list.children) {
@@ -345,7 +372,7 @@ export class Inbox extends EventTarget {
       if (row.getAttribute("aria-posinset") !== `${place}`) row.setAttribute("aria-posinset", place)
       if (row.getAttribute("aria-setsize") !== `${size}`) row.setAttribute("aria-setsize", size)
     }
-    this.#list.setAttribute("aria-busy", this.#pace.isBusy)
+    this.#list.setAttribute("aria-busy", "false")
   }
 
   #setSeen(row) {

@@ -34,7 +34,7 @@ const connection = new Connection(element("connection"), announcer)
 const pace = new Pace(({ type, detail }) => {
   if (type === "notice") showNotice(detail)
   else showDeeds(detail)
-}, () => {})
+})
 
 socket.addEventListener("state", ({ detail }) => connection.show(detail))
 socket.addEventListener("welcome", ({ detail }) => {
@@ -209,11 +209,18 @@ document.addEventListener("keydown", async (event) => {
   if (event.target.closest("dialog, textarea, select, input:not([type=checkbox])")) return
   if (keys) {
     if (keys.press(event, hasLetters())) event.preventDefault()
-  } else if (/^[jkz/?]$/.test(event.key) && !event.ctrlKey && !event.metaKey && !event.altKey && hasLetters()) {
+  } else if (isForKeys(event)) {
     event.preventDefault()
     ;(await loadKeys()).press(event, hasLetters())
   }
 })
+
+/** The first key comes sooner than the module that knows all of them. */
+function isForKeys({ key, target, ctrlKey, metaKey, altKey }) {
+  if (ctrlKey || metaKey || altKey) return false
+  if (list.contains(target) && /^Page(Down|Up)$/.test(key)) return true
+  return hasLetters() && /^[jkz/?]$/.test(key)
+}
 
 // Rows come and go
 

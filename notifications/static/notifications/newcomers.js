@@ -140,22 +140,24 @@ export class Newcomers extends EventTarget {
 
 // Many at once
 
-const SLICE_MS = 8 // of each frame; the browser needs the rest of its 16 for layout and paint
+const SLICE_MS = 10 // of each frame; a slow browser needs 30 more for layout and paint, and 50 are felt
 const NO_FRAME_MS = 250 // a window that is covered is not painted, and still has to go on
 
 /** Does things in their order: at once, as long as there is time left in this frame, and then some in each frame. */
 export class Pace {
   #act
   #settle
+  #take
   #queue = []
   #spent = 0
   #frame = 0
   #timer = 0
 
-  /** `settle` is called after what was done in a frame: for what is too dear to be done each time. */
-  constructor(act, settle) {
+  /** `settle` is called when all is done: for what is too dear to be done each time. `lastFirst`: not in their order. */
+  constructor(act, { settle = () => {}, lastFirst = false } = {}) {
     this.#act = act
     this.#settle = settle
+    this.#take = lastFirst ? () => this.#queue.pop() : () => this.#queue.shift()
   }
 
   get isBusy() {
@@ -170,7 +172,7 @@ export class Pace {
 
   /** Do what is left now, however long it takes. */
   finish() {
-    while (this.#queue.length > 0) this.#act(this.#queue.shift())
+    while (this.#queue.length > 0) this.#act(this.#take())
     this.#settle()
   }
 
@@ -182,7 +184,7 @@ export class Pace {
   #go() {
     while (this.#queue.length > 0 && this.#spent < SLICE_MS) {
       const start = performance.now()
-      this.#act(this.#queue.shift())
+      this.#act(this.#take())
       this.#spent += performance.now() - start
     }
   }
@@ -199,8 +201,8 @@ export class Pace {
     this.#frame = 0
     this.#spent = 0
     this.#go()
-    this.#settle()
     if (this.#queue.length > 0) this.#goOnLater()
+    else this.#settle()
   }
 }
 

@@ -1,0 +1,241 @@
+"""What a person does with notices, on every page of theirs: seen, read, archived, selected, undone."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.complaints import LOST_CONNECTION
+from tests.browser.gestures import (
+    another_tab,
+    archive,
+    expect_announced,
+    expect_count,
+    expect_live,
+    expect_read,
+    expect_unread,
+    expect_unread_row,
+    expect_unseen,
+    mark_all_read,
+    mark_read,
+    row,
+    titles,
+)
+
+
+def undo_bar(page):
+    return page.get_by_role("group", name="Undo")
+
+
+def tick(page, title, **how):
+    row(page, title).get_by_role("checkbox").click(**how)
+
+
+# Seen -------------------------------------------------------------------------------------------------------
+
+
+def test_what_was_on_the_screen_is_seen_on_every_page_and_still_unread(open_inbox, ada, send, visit):
+    send("Look at me", ada)
+    page = open_inbox(ada)
+
+    expect_unseen(page, 0)
+
+    expect_unread(page, 1)
+    other = visit(ada)
+    expect(other.locator("#unseen")).to_be_hidden()
+    expect_unread_row(other, "Look at me")
+
+
+def test_what_is_further_down_is_seen_when_somebody_scrolls_there(open_inbox, ada, backstage):
+    backstage.send_many("Notice", 30, ada.audience)
+    page = open_inbox(ada, viewport={"width": 1000, "height": 600})
+    expect(page.locator("#inbox > article[data-seen=true]")).not_to_have_count(0)
+    expect(row(page, "Notice 2")).to_have_attribute("data-seen", "false")
+
+    row(page, "Notice 2").scroll_into_view_if_needed()
+
+    expect(row(page, "Notice 2")).to_have_attribute("data-seen", "true")
+
+
+# Archiving, and taking it back ------------------------------------------------------------------------------
+
+
+def test_what_is_archived_leaves_every_page_and_can_be_found_again(open_inbox, ada, brian, send):
+    page, his_page = open_inbox(ada), open_inbox(brian)
+    tab = another_tab(page)
+    send("Stays", ada, brian)
+    send("Goes", ada, brian)
+    expect_unread(page, 2)
+
+    archive(page, "Goes")
+
+    for each in (page, tab):
+        expect(titles(each)).to_have_text(["Stays"])
+        expect_unread(each, 1)
+        expect_count(each, "count-archived", 1)
+    expect_announced(page, re.compile("1 notice is archived"))
+    expect(titles(his_page)).to_have_text(["Goes", "Stays"])
+    tab.get_by_role("link", name=re.compile("^Archived")).click()
+    expect_live(tab)
+    expect(titles(tab)).to_have_text(["Goes"])
+    row(tab, "Goes").get_by_role("button", name="Move to the inbox").click()
+    expect(titles(tab)).to_have_count(0)
+    expect(tab.get_by_text("Nothing is archived")).to_be_visible()
+    expect(titles(page)).to_have_text(["Goes", "Stays"])
+
+
+def test_archiving_can_be_undone(open_inbox, ada, send):
+    page = open_inbox(ada)
+    tab = another_tab(page)
+    send("Oops", ada)
+    archive(page, "Oops")
+    expect(titles(tab)).to_have_count(0)
+
+    undo_bar(page).get_by_role("button", name="Undo").click()
+
+    for each in (page, tab):
+        expect(titles(each)).to_have_text(["Oops"])
+        expect_unread_row(each, "Oops")
+        expect_unread(each, 1)
+    expect(undo_bar(page)).to_be_hidden()
+
+
+def test_marking_all_read_says_how_many_and_can_be_undone(open_inbox, ada, backstage):
+    page = open_inbox(ada)
+    backstage.send_many("Notice", 3, ada.audience)
+    mark_read(page, "Notice 1")
+    expect_unread(page, 2)
+
+    mark_all_read(page)
+    expect(undo_bar(page)).to_contain_text("2 notices are marked as read")
+    expect_unread(page, 0)
+    undo_bar(page).get_by_role("button", name="Undo").click()
+
+    expect_unread(page, 2)
+    expect_read(page, "Notice 1")
+    expect_unread_row(page, "Notice 2")
+
+
+def test_a_read_notice_can_be_marked_unread(open_inbox, ada, send):
+    page = open_inbox(ada)
+    tab = another_tab(page)
+    send("Again", ada)
+    mark_read(page, "Again")
+    expect_read(tab, "Again")
+
+    row(page, "Again").get_by_role("button", name="Mark unread").click()
+
+    for each in (page, tab):
+        expect_unread_row(each, "Again")
+        expect_unread(each, 1)
+
+
+def test_what_is_done_while_the_network_is_away_is_done_when_it_is_back(open_inbox, ada, send, complaints):
+    complaints.allow(*LOST_CONNECTION)
+    page, phone = open_inbox(ada), open_inbox(ada)
+    send("Archive me", ada)
+    send("Read me", ada)
+    expect_unread(page, 2)
+
+    page.context.set_offline(True)
+    archive(page, "Archive me")
+    mark_read(page, "Read me")
+    expect(titles(page)).to_have_text(["Read me"])
+    page.context.set_offline(False)
+
+    expect(titles(phone)).to_have_text(["Read me"], timeout=20_000)
+    expect_read(phone, "Read me")
+    expect_unread(page, 0)
+
+
+# Several at once --------------------------------------------------------------------------------------------
+
+
+def test_a_range_is_selected_archived_and_brought_back(open_inbox, ada, backstage):
+    backstage.send_many("Notice", 6, ada.audience)
+    page = open_inbox(ada)
+
+    tick(page, "Notice 4")
+    tick(page, "Notice 2", modifiers=["Shift"])
+    expect(page.locator(".bulk-words")).to_have_text("3 selected")
+    page.locator("#deed-form").get_by_role("button", name="Archive").click()
+
+    expect(titles(page)).to_have_text(["Notice 5", "Notice 1", "Notice 0"])
+    expect(undo_bar(page)).to_contain_text("3 notices are archived")
+    expect(page.locator("#deed-form")).to_be_hidden()
+    undo_bar(page).get_by_role("button", name="Undo").click()
+    expect(titles(page)).to_have_text([f"Notice {number}" for number in range(5, -1, -1)])
+
+
+def test_everything_that_matches_can_be_selected_also_what_is_not_on_the_page(open_inbox, ada, backstage, send):
+    backstage.send_many("Deploy", 60, ada.audience, level="success")
+    send("Disk is full", ada, level="error")
+    page = open_inbox(ada, "/?level=success")
+
+    page.get_by_label("Select all").check()
+    page.get_by_role("button", name="Select everything that matches").click()
+    expect(page.locator(".bulk-words")).to_have_text("Everything that matches is selected")
+    page.locator("#deed-form").get_by_role("button", name="Archive").click()
+
+    expect(undo_bar(page)).to_contain_text("60 notices are archived")
+    expect(page.get_by_text("No notice matches")).to_be_visible()
+    page.get_by_role("link", name="Clear the filter").first.click()
+    expect(titles(page)).to_have_text(["Disk is full"])
+
+
+# Why, and less of it ----------------------------------------------------------------------------------------
+
+
+def test_a_topic_can_be_muted_from_the_row(open_inbox, meet, send, backstage):
+    dana = meet(topics=["deploys"])
+    backstage.send("Deploy is live", "topic:deploys")
+    page = open_inbox(dana)
+    why = row(page, "Deploy is live").get_by_role("link", name="Why did I get this?")
+
+    why.click()
+    dialog = page.get_by_role("dialog", name="Why did I get this?")
+    expect(dialog).to_contain_text("deploys")
+    dialog.get_by_role("button", name="for 8 hours").click()
+
+    expect(dialog.get_by_role("button", name="Turn it on again")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+
+
+# Text and links ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shown_by", ["the open page", "the server"])
+def test_addresses_in_a_text_become_links_and_nothing_else_does(open_inbox, ada, send, shown_by):
+    page = open_inbox(ada)
+    text = "See https://example.org/a_(b), (http://example.org/x). Not javascript://alert(1) nor ftp://example.org"
+    send("Links", ada, body=text)
+    expect(titles(page)).to_have_count(1)
+    if shown_by == "the server":
+        page.reload()
+        expect_live(page)
+
+    links = row(page, "Links").locator(".notice-body a")
+    expect(links).to_have_text(["https://example.org/a_(b)", "http://example.org/x"])
+    expect(links.first).to_have_attribute("rel", "noopener noreferrer nofollow")
+    assert row(page, "Links").locator(".notice-body").text_content() == text
+
+
+def test_the_exact_time_shows_where_somebody_points_or_goes_with_the_keyboard(open_inbox, ada, send):
+    send("When", ada)
+    page = open_inbox(ada)
+    exact = row(page, "When").locator(".notice-moment")
+    expect(exact).to_be_hidden()
+
+    row(page, "When").locator(".notice-when").hover()
+    expect(exact).to_be_visible()
+    page.mouse.move(0, 0)
+    expect(exact).to_be_hidden()
+    row(page, "When").locator(".notice-when").focus()
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("Tab")
+
+    expect(exact).to_be_visible()
+    expect(exact).to_contain_text(re.compile(r"\d{4}"))
