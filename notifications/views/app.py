@@ -24,7 +24,10 @@ ICONS = (
 # Where somebody signs in or out: what was kept for the last person is forgotten there.
 DOORS = ("login", "logout", "admin:login", "admin:logout")
 # Files that an inbox without a network can do without.
-NOT_FOR_THE_INBOX = ("admin.css", "echo.js", "preferences.js", "service_worker.js")
+NOT_FOR_THE_INBOX = (
+    *("admin.css", "bell.css", "bell.js", "echo.js", "preferences.js", "probes.js", "self_help.js", "steps.js"),
+    "service_worker.js",
+)
 
 
 @require_safe
