@@ -236,24 +236,19 @@ def _do(user: User, verb: str, which: Which) -> Deed:
         stored = {receipt.notice_id: _as_stored(receipt) for receipt in receipts}
         moment = _Moment(mark, mark.changes + 1, timezone.now())
         changed = [receipt for receipt in receipts if CHANGES[verb](receipt, moment)]
-        touched = changed if verb == "seen" else _touched(receipts, changed, moment)
         before = _Before(receipts=[stored[receipt.notice_id] for receipt in changed])
         ids = [receipt.notice_id for receipt in (changed if verb == "seen" else receipts)]
         if not ids:
             return replace(NOTHING, through=go_on)
         change = _next_change(mark)
-        _write(touched)
+        _write(changed)
         is_undoable = bool(changed) and verb != "seen"
         if is_undoable:
             _remember(user, change, before)
-        _tell_on_commit(user, change, **_told(verb, ids, before))
+        # Of what was never read or archived nothing is told: a page would take it for seen.
+        told = [receipt.notice_id for receipt in changed] if verb in ("unread", "unarchive") else ids
+        _tell_on_commit(user, change, **_told(verb, told, before))
     return Deed(ids, len(changed), change if is_undoable else None, go_on)
-
-
-def _touched(receipts: list[Receipt], changed: list[Receipt], moment: _Moment) -> list[Receipt]:
-    """Those that changed; and those that did not, but are seen by now, because somebody has done something with them."""
-    ids = {receipt.notice_id for receipt in changed}
-    return changed + [each for each in receipts if each.notice_id not in ids and _see(each, moment)]
 
 
 def _named(user: User, verb: str, ids: Iterable[int]) -> dict[int, int]:
