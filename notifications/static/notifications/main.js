@@ -144,10 +144,13 @@ function act({ verb, ids, matching, through, leaving }) {
   const takeBack = inbox.apply(verb, here)
   const deed = deeds.do(verb, matching ? { matching: query, through } : { ids }, { leaving })
   const isReversible = here.length === 1 && ["read", "unread"].includes(verb) // by the same key
-  if (!isReversible || matching) offer(verb, deed, takeBack, matching ? undefined : here.length)
+  // The server takes back only the last deed.
+  if (isReversible && !matching) undoBarNow?.withdraw()
+  else offer(verb, deed, takeBack, matching ? undefined : here.length)
 }
 
-const undoBar = once(async () => new (await import("./undo.js")).UndoBar(element("undo")))
+let undoBarNow = null
+const undoBar = once(async () => (undoBarNow = new (await import("./undo.js")).UndoBar(element("undo"))))
 
 /** Say what was done, and let it be taken back; how many they were, only the server may know. */
 async function offer(verb, deed, takeBack, count) {
