@@ -23,7 +23,7 @@ export class Inbox extends EventTarget {
   #takesNew // an older page stays as it is; only what was done with its notices follows
   #unbuilt = new Map() // newcomers by id, for which there is no row yet
   // The newest first: what is on the screen stands after the first slice, and the rest comes below.
-  #pace = new Pace((id) => this.#build(id), { settle: () => this.#numberSoon(), lastFirst: true })
+  #pace = new Pace((id) => this.#build(id), () => this.#numberSoon())
   #expiryTimer = 0
   #nextExpiry = Infinity
   #numbering = false
