@@ -23,7 +23,7 @@ export class Inbox extends EventTarget {
   #takesNew // an older page stays as it is; only what was done with its notices follows
   #unbuilt = new Map() // newcomers by id, for which there is no row yet
   // The newest first: what is on the screen stands after the first slice, and the rest comes below.
-  #pace = new Pace((id) => this.#build(id), { settle: () => this.#numberSoon(), lastFirst: true })
+  #pace = new Pace((id) => this.#build(id), () => this.#numberSoon())
   #expiryTimer = 0
   #nextExpiry = Infinity
   #numbering = false
@@ -290,7 +290,7 @@ export class Inbox extends EventTarget {
     this.#unbuilt.delete(id)
     const last = this.#list.lastElementChild
     if (this.#list.childElementCount >= MOST_ROWS && newcomer.published < publishedOf(last)) this.#endWith(last)
-    else this.#insert(newcomer.row ?? rowFor(newcomer.frame), newcomer.isFresh)
+    else this.#insert(newcomer.row ?? rowFor(newcomer.frame), newcomer.isFresh && !this.#pace.isBusy)
   }
 
   /** Older than all we show, and there is more behind them. */
@@ -299,6 +299,7 @@ export class Inbox extends EventTarget {
     return last && !this.#older.hidden && published < publishedOf(last)
   }
 
+  /** `isFresh`: it may catch the eye; a hundred at once must not. */
   #insert(row, isFresh = false, from = this.#list.firstElementChild) {
     if (document.getElementById(row.id)) return
     if (isFresh) row.dataset.fresh = ""

@@ -4,7 +4,7 @@ import { Counts } from "./counts.js"
 import { Deeds } from "./deeds.js"
 import { Inbox } from "./inbox.js"
 import { socketUrl } from "./lasting_socket.js"
-import { Newcomers, Pace, Sight } from "./newcomers.js"
+import { Newcomers, Sight } from "./newcomers.js"
 import { foldLongBodies, idOf, linkify, publishedOf, watchRows, withoutForms } from "./notice_row.js"
 import { NoticeSocket } from "./notice_socket.js"
 import { Announcer, Connection } from "./status.js"
@@ -31,21 +31,14 @@ const connection = new Connection(element("connection"), announcer)
 
 // The server speaks
 
-const pace = new Pace(({ type, detail }) => {
-  if (type === "notice") showNotice(detail)
-  else showDeeds(detail)
-})
-
 socket.addEventListener("state", ({ detail }) => connection.show(detail))
 socket.addEventListener("welcome", ({ detail }) => {
   if (detail.unread !== undefined) counts.rebase(detail)
   deeds.sayAgain()
 })
-for (const type of ["notice", "inbox"]) socket.addEventListener(type, (event) => pace.add(event))
-socket.addEventListener("reset", async () => {
-  pace.keepOnly(() => false) // the fresh page holds it all
-  ;(await catchUp()).reset()
-})
+socket.addEventListener("notice", ({ detail }) => showNotice(detail))
+socket.addEventListener("inbox", ({ detail }) => showDeeds(detail))
+socket.addEventListener("reset", async () => (await catchUp()).reset())
 connection.addEventListener("retry", () => socket.retryNow())
 newcomers.addEventListener("paused", ({ detail }) => connection.pause(detail))
 
@@ -144,10 +137,13 @@ function act({ verb, ids, matching, through, leaving }) {
   const takeBack = inbox.apply(verb, here)
   const deed = deeds.do(verb, matching ? { matching: query, through } : { ids }, { leaving })
   const isReversible = here.length === 1 && ["read", "unread"].includes(verb) // by the same key
-  if (!isReversible || matching) offer(verb, deed, takeBack, matching ? undefined : here.length)
+  // The server takes back only the last deed.
+  if (isReversible && !matching) undoBarNow?.withdraw()
+  else offer(verb, deed, takeBack, matching ? undefined : here.length)
 }
 
-const undoBar = once(async () => new (await import("./undo.js")).UndoBar(element("undo")))
+let undoBarNow = null
+const undoBar = once(async () => (undoBarNow = new (await import("./undo.js")).UndoBar(element("undo"))))
 
 /** Say what was done, and let it be taken back; how many they were, only the server may know. */
 async function offer(verb, deed, takeBack, count) {

@@ -140,69 +140,74 @@ export class Newcomers extends EventTarget {
 
 // Many at once
 
-const SLICE_MS = 10 // of each frame; a slow browser needs 30 more for layout and paint, and 50 are felt
+const SLICE_MS = 8 // of each frame; a slow browser needs 30 more for layout and paint, and 50 are felt
+const LONGEST_WAIT_MS = 100 // for what else comes in the same burst
 const NO_FRAME_MS = 250 // a window that is covered is not painted, and still has to go on
 
-/** Does things in their order: at once, as long as there is time left in this frame, and then some in each frame. */
+/**
+ * Does things, the last first: one that comes alone at once; of many that come together, as soon as all are here, as
+ * many in each frame as it has time for. To begin before would make a frame for every second one of them.
+ */
 export class Pace {
   #act
   #settle
-  #take
-  #queue = []
-  #spent = 0
+  #waiting = []
+  #seen = 0 // how many waited when it was looked at last
+  #since = 0
+  #isScheduled = false
   #frame = 0
   #timer = 0
+  #soon = new MessageChannel() // behind what the browser has received already; not held up as timers are
 
-  /** `settle` is called when all is done: for what is too dear to be done each time. `lastFirst`: not in their order. */
-  constructor(act, { settle = () => {}, lastFirst = false } = {}) {
+  /** `settle` is called when all is done: for what is too dear to be done each time. */
+  constructor(act, settle) {
     this.#act = act
     this.#settle = settle
-    this.#take = lastFirst ? () => this.#queue.pop() : () => this.#queue.shift()
+    this.#soon.port1.onmessage = this.#look
   }
 
   get isBusy() {
-    return this.#queue.length > 0
+    return this.#waiting.length > 0
   }
 
   add(thing) {
-    this.#queue.push(thing)
-    if (this.#queue.length === 1) this.#go()
-    this.#goOnLater()
+    if (!this.#isScheduled) {
+      this.#act(thing)
+      this.#since = performance.now()
+      this.#seen = 0
+      this.#lookSoon()
+    } else this.#waiting.push(thing)
   }
 
   /** Do what is left now, however long it takes. */
   finish() {
-    while (this.#queue.length > 0) this.#act(this.#take())
+    while (this.#waiting.length > 0) this.#act(this.#waiting.pop())
     this.#settle()
   }
 
-  /** Forget what something newer has overtaken. */
-  keepOnly(isWanted) {
-    this.#queue = this.#queue.filter(isWanted)
+  #lookSoon() {
+    this.#isScheduled = true
+    this.#soon.port2.postMessage("")
   }
 
-  #go() {
-    while (this.#queue.length > 0 && this.#spent < SLICE_MS) {
-      const start = performance.now()
-      this.#act(this.#take())
-      this.#spent += performance.now() - start
-    }
+  #look = () => {
+    const grows = this.#waiting.length > this.#seen
+    this.#seen = this.#waiting.length
+    if (grows && performance.now() - this.#since < LONGEST_WAIT_MS) this.#lookSoon()
+    else this.#go()
   }
 
-  #goOnLater() {
-    if (this.#frame) return
-    this.#frame = requestAnimationFrame(this.#next)
-    this.#timer = setTimeout(this.#next, NO_FRAME_MS)
-  }
-
-  #next = () => {
+  #go = () => {
     cancelAnimationFrame(this.#frame)
     clearTimeout(this.#timer)
-    this.#frame = 0
-    this.#spent = 0
-    this.#go()
-    if (this.#queue.length > 0) this.#goOnLater()
-    else this.#settle()
+    const start = performance.now()
+    while (this.#waiting.length > 0 && performance.now() - start < SLICE_MS) this.#act(this.#waiting.pop())
+    this.#isScheduled = this.#waiting.length > 0
+    if (!this.#isScheduled) this.#settle()
+    else {
+      this.#frame = requestAnimationFrame(this.#go)
+      this.#timer = setTimeout(this.#go, NO_FRAME_MS)
+    }
   }
 }
 
