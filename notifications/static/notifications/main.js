@@ -251,13 +251,13 @@ socket.addEventListener("state", ({ detail }) => {
   else if (detail.state === "live" && signedOut) location.reload()
 })
 
-// The app, once the page has nothing better to do
+// The app, once all is here that the page needs: the first load is over
 
-const whenIdle = window.requestIdleCallback ?? ((act) => setTimeout(act, 1_000))
+const SETTLED_AFTER_MS = 3_000
 const becameLive = ({ detail }) => {
   if (detail.state !== "live") return
   socket.removeEventListener("state", becameLive)
-  whenIdle(async () => (await import("./app.js")).keepForOffline(() => socket.position))
+  setTimeout(async () => (await import("./app.js")).keepForOffline(() => socket.position), SETTLED_AFTER_MS)
 }
 socket.addEventListener("state", becameLive)
 
