@@ -20,7 +20,7 @@ from notifications import walk
 from notifications.doorbell import InboxChanged, ring
 from notifications.filters import EVERYTHING, Filter
 from notifications.frames import MAX_IDS, Inbox, encode
-from notifications.inbox import MOST_UNREAD, Standing, standing_of, standings_of, visible_to, walker
+from notifications.inbox import MOST_UNREAD, Standing, live_for, standing_of, standings_of, visible_to, walker
 from notifications.models import Notice, NoticeQuerySet, ReadMark, Receipt, Undo
 
 if TYPE_CHECKING:
@@ -251,10 +251,10 @@ def _do(user: User, verb: str, which: Which) -> Deed:
 
 def _named(user: User, verb: str, ids: Iterable[int]) -> dict[int, int]:
     """Those of the ``ids`` that this person sees, and where they were published."""
-    notices = visible_to(user).filter(pk__in=list(ids)[:MOST_AT_ONCE])
-    if verb == "seen":
-        notices = notices.filter(is_seen=False)  # type: ignore[misc]  # `visible_to` adds it
-    return _places(notices)
+    named = list(ids)[:MOST_AT_ONCE]
+    if verb == "seen":  # mostly they were seen before, and then nothing is to be locked
+        return _places(visible_to(user).filter(pk__in=named, is_seen=False))  # type: ignore[misc]  # it adds `is_seen`
+    return _places(live_for(user).filter(pk__in=named))
 
 
 def _matching(user: User, verb: str, which: Matching) -> tuple[dict[int, int], int | None]:

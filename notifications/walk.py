@@ -42,14 +42,21 @@ FIND = f"""
     ) AS found
     WHERE id IS NOT NULL {{}} LIMIT %s
 """
-# Of the receipts that say something about one person's notices: those that are live, and still for them.
+# Of the receipts that say something about one person's notices: those that are live, and still for them. Here, too,
+# PostgreSQL would rather join all of them: 390 ms for the newest thousand of 54,000.
 FIND_AMONG = f"""
-    SELECT notice.id FROM {RECEIPT} AS receipt JOIN {NOTICE} AS notice ON notice.id = receipt.notice_id
-    WHERE receipt.user_id = %s AND receipt.{{}} AND receipt.published > %s AND receipt.published <= %s
-      AND recalled_at IS NULL AND (expires_at IS NULL OR expires_at > %s) AND {{}}
-      AND EXISTS (SELECT 1 FROM {POSTING} WHERE notice_id = notice.id AND ({{}}))
-    ORDER BY receipt.published DESC LIMIT %s
+    SELECT id FROM (
+      SELECT published, (
+        SELECT id FROM {NOTICE} AS notice
+        WHERE id = receipt.notice_id AND recalled_at IS NULL AND (expires_at IS NULL OR expires_at > %s) AND {{}}
+          AND EXISTS (SELECT 1 FROM {POSTING} WHERE notice_id = notice.id AND ({{}}))
+      ) AS id
+      FROM {RECEIPT} AS receipt
+      WHERE user_id = %s AND {{}} AND published > %s AND published <= %s
+    ) AS found
+    WHERE id IS NOT NULL ORDER BY published DESC LIMIT %s
 """
+# The kinds of receipts that have an index each.
 ARCHIVED, SEEN, MARKED_UNREAD = "archived_at IS NOT NULL", "read_at IS NULL", "unread_change IS NOT NULL"
 NEWEST_FIRST = "ORDER BY published DESC"
 LAST_BEFORE = f"(SELECT published FROM {NOTICE} WHERE published_at < %s ORDER BY published_at DESC LIMIT 1)"
@@ -108,7 +115,7 @@ def newest(
     walker = walker.among(wanted.audience)
     wish = _fits(wanted) & but
     if wanted.tab == "archived":
-        return Found(_ids(_among(walker, ARCHIVED, 0, through, limit, wish)), 0)
+        return Found(_ids(_among(walker, Clause(ARCHIVED), 0, through, limit, wish)), 0)
     bottom, state = (walker.read_through, _unread(walker)) if wanted.tab == "unread" else (0, _kept(walker))
     found = _walk(walker, bottom, through, limit, wish & state, patience)
     if wanted.tab == "unread" and found.down_to <= bottom:
@@ -127,7 +134,7 @@ def count_unread(walker: Walker, through: int, most: int) -> tuple[int, int]:
     if count < most:
         has_seen, has_marked = _has_receipts(walker)
         if has_seen:
-            count += len(_ids(_among(walker, SEEN, mark, through, most - count)))
+            count += len(_ids(_among(walker, Clause(SEEN), mark, through, most - count)))
         if has_marked:
             count += len(_ids(_marked_unread(walker, min(mark, through), most - count)))
     return count, not_seen
@@ -152,7 +159,7 @@ def count_all(walker: Walker, through: int, most: int) -> int:
 
 def count_archived(walker: Walker, through: int, most: int) -> int:
     """How many live notices for them are archived: ``most`` at the most."""
-    return len(_ids(_among(walker, ARCHIVED, 0, through, most)))
+    return len(_ids(_among(walker, Clause(ARCHIVED), 0, through, most)))
 
 
 # What is wanted of them -----------------------------------------------------------------------------------
@@ -261,15 +268,17 @@ def _find(window: Window, wish: Clause, limit: int, order: str = "") -> Clause:
 
 def _marked_unread(walker: Walker, through: int, limit: int, wish: Clause = ANY) -> Clause:
     """Of what the read mark says is read, the newest that were marked unread since."""
-    since = Clause("unread_change > %s AND read_at IS NULL", walker.through_change)
-    return _among(walker, MARKED_UNREAD, 0, through, limit, since & wish)
+    return _among(
+        walker, Clause(f"{MARKED_UNREAD} AND unread_change > %s", walker.through_change), 0, through, limit, wish
+    )
 
 
-def _among(walker: Walker, kind: str, after: int, through: int, limit: int, wish: Clause = ANY) -> Clause:
+def _among(walker: Walker, kind: Clause, after: int, through: int, limit: int, wish: Clause = ANY) -> Clause:
     """The newest notices published in (``after``, ``through``] with receipts of one ``kind``, which has its index."""
     mine = _is_for(walker)
-    text = FIND_AMONG.format(kind, wish.text, mine.text)
-    return Clause(text, walker.user_id, after, through, _sql(timezone.now()), *wish.values, *mine.values, limit)
+    text = FIND_AMONG.format(wish.text, mine.text, kind.text)
+    notices = _sql(timezone.now()), *wish.values, *mine.values
+    return Clause(text, *notices, walker.user_id, *kind.values, after, through, limit)
 
 
 def _is_for(walker: Walker) -> Clause:

@@ -161,8 +161,8 @@ def test_what_was_marked_unread_stays_so_until_all_is_marked_read(ada):
 
 def test_a_page_that_saw_less_than_the_mark_marks_read_no_more_than_it_saw(ada):
     """It was rendered before the rest came, or knows nothing of what was marked unread above it."""
-    first, second, third = publish("first"), publish("second"), publish("third")
-    mark_all_read(ada, 3)
+    first, second, third, _ = publish("first"), publish("second"), publish("third"), publish("fourth")
+    mark_all_read(ada, 4)
     mark_unread(ada, [first.pk, second.pk, third.pk])
 
     assert mark_all_read(ada, 2).count == 2
@@ -426,6 +426,17 @@ def test_seeing_is_not_in_the_way_of_undoing(ada):
     undo(ada, done.change)
 
     assert counts(ada) == (2, 1, 0)
+
+
+def test_undoing_leaves_alone_what_the_deed_did_not_change(ada):
+    read, never_read = publish(), publish()
+    mark_read(ada, [read.pk])
+    done = mark_unread(ada, [read.pk, never_read.pk])
+    mark_seen(ada, [never_read.pk])
+
+    undo(ada, done.change)
+
+    assert counts(ada) == (1, 0, 0)
 
 
 def test_neither_is_what_changed_nothing(ada):

@@ -235,7 +235,7 @@ def test_the_inbox_takes_the_same_queries_however_full_it_is(client, ada, django
         send(f"Notice {n}", sender=sender)
     log.publish_pending()
 
-    with django_assert_max_num_queries(17):
+    with django_assert_max_num_queries(19):
         page = client.get("/")
 
     assert len(notices_on(page)) == notices

@@ -61,9 +61,9 @@ export class Deeds extends EventTarget {
   }
 
   /** An `inbox` frame: the answer to what was said through the socket. */
-  confirmed({ read }) {
+  confirmed({ read, changes: change }) {
     const deed = this.#current
-    if (deed?.said && deed.ids.every((id) => read?.includes(id))) this.#done(deed, { count: deed.ids.length })
+    if (deed?.said && deed.ids.every((id) => read?.includes(id))) this.#done(deed, { count: deed.ids.length, change })
   }
 
   sayAgain() {
