@@ -58,7 +58,10 @@ class Line(socketserver.BaseRequestHandler):
         head, _, body = head.partition(b"\r\n\r\n")
         self.path = head.split()[1].decode()
         self.server.requests.append(self.path)
-        with socket.create_connection(("127.0.0.1", self.server.target.port)) as target:
+        with (
+            suppress(ConnectionRefusedError),
+            socket.create_connection(("127.0.0.1", self.server.target.port)) as target,
+        ):
             self.server._lines |= {self.request, target}
             target.sendall(self._changed(head) + b"\r\n\r\n" + body)
             threading.Thread(target=self._pump, args=(self.request, target), daemon=True).start()

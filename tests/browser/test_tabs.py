@@ -33,6 +33,14 @@ WITHOUT = {
 # 35 s, after which a leader is asked whether it is there, are over in 3.5.
 QUICK_TIMERS = "const later = setTimeout; window.setTimeout = (call, ms) => later(call, ms / 10)"
 
+# While `isDeaf`, this tab does not hear what the others say.
+DEAF = """
+    const { set } = Object.getOwnPropertyDescriptor(BroadcastChannel.prototype, "onmessage")
+    Object.defineProperty(BroadcastChannel.prototype, "onmessage", {
+        set(hear) { set.call(this, (event) => window.isDeaf || hear(event)) },
+    })
+"""
+
 
 class Browser:
     """One browser of one person, its tabs, and the notice sockets that they have opened."""
@@ -165,8 +173,33 @@ def test_a_tab_that_was_long_in_opening_gets_what_came_meanwhile_from_the_others
     expect_unread(late, 3)
     send("Afterwards", ada)
     expect(titles(late)).to_have_count(5)
-    assert not fetched, "it did not have to begin afresh"
+    assert not [request for request in fetched if request.url == late.url], "it did not have to begin afresh"
     assert not three.sockets[late]
+
+
+def test_a_tab_that_missed_something_notices_and_gets_it_from_the_one_that_leads(browser_of, ada, send):
+    browser = browser_of(ada)
+    first = browser.tab()
+    second = browser.tab(None)
+    second.add_init_script(DEAF)
+    second.goto("/")
+    expect_live(second)
+    send("Heard", ada)
+    expect(titles(second)).to_have_text(["Heard"])
+    second.evaluate("window.isDeaf = true")
+    for number in range(3):
+        send(f"Not heard {number}", ada)
+    expect(titles(first)).to_have_count(4)
+    second.evaluate("window.isDeaf = false")
+    fetched = []
+    second.on("request", lambda request: fetched.append(request) if request.resource_type == "fetch" else None)
+
+    send("Heard again", ada)
+
+    in_order = ["Heard again", "Not heard 2", "Not heard 1", "Not heard 0", "Heard"]
+    expect(titles(second)).to_have_text(in_order)
+    expect_unread(second, 5)
+    assert not [request for request in fetched if request.url == second.url], "it did not have to begin afresh"
 
 
 def test_all_tabs_begin_afresh_when_access_changes(three, ada, meet, backstage):

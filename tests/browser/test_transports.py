@@ -10,7 +10,6 @@ from playwright.sync_api import expect
 from tests.browser.complaints import LOST_CONNECTION
 from tests.browser.gestures import (
     connection,
-    expect_live,
     expect_read,
     expect_reconnecting,
     expect_unread,
@@ -105,7 +104,11 @@ def test_where_streams_are_held_back_the_page_asks_every_few_seconds_and_says_so
     send("Later", ada)
     expect(titles(page).first).to_have_text("Later", timeout=10_000)
     expect(titles(page)).to_have_count(4)
+    send("Last", ada)
+    expect(titles(page)).to_have_count(5, timeout=10_000)
     assert has_not_reloaded(page)
+    cursors = {re.search(r"cursor=[^&]*", path)[0] for path in proxy.requests if "once=1" in path}
+    assert len(cursors) >= 3, "it asks for what is new, and not for everything again and again"
 
 
 def test_when_sockets_are_let_through_again_the_page_goes_back_to_them(open_behind, proxy, ada, send):
@@ -154,21 +157,29 @@ def test_nothing_is_lost_or_doubled_while_the_page_changes_lines(open_behind, pr
     assert has_not_reloaded(page)
 
 
-def test_a_server_that_restarts_pushes_no_page_off_its_socket(visit, serve, ada, complaints):
+def test_a_server_that_restarts_pushes_no_page_off_its_socket(visit, serve, complaints):
     """Attempts fail while it is away; but then it answers no requests either."""
-    complaints.allow(*LOST_CONNECTION, "status of 503")
+    complaints.allow(*LOST_CONNECTION, "status of 426", "ERR_", "status of 503")
     server = serve(layer="embedded")
     page = visit(None, None, for_good=True)
     page.context.add_cookies([server.cookie("ada")])
-    page.goto(server.url)
-    expect_live(page)
+    with Proxy(server) as proxy:
+        proxy.blocks_sockets = True
+        page.goto(proxy.url)
+        expect(connection(page)).to_have_text(EVENTS)  # so it has all it needs for another line
+        proxy.blocks_sockets = False
+        page.evaluate("window.dispatchEvent(new Event('online'))")
+        expect(connection(page)).to_have_text("Live")
 
-    for _ in range(2):
         server.stop()
         expect_reconnecting(page)
-        page.wait_for_timeout(2_000)  # for several attempts
+        asked = len(proxy.requests)
+        page.wait_for_timeout(4_000)  # for several attempts
+        proxy.cut()
         server.start()
+
         expect(connection(page)).to_have_text("Live", timeout=20_000)
+        assert not [path for path in proxy.requests[asked:] if path.startswith("/events/")]
 
 
 def test_tabs_share_a_stream_as_they_share_a_socket(open_behind, proxy, ada, send):

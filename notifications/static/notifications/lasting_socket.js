@@ -90,6 +90,11 @@ export class LastingSocket extends EventTarget {
     if (this.#wanted && !this.#socket) this.#connect()
   }
 
+  /** Whether it is still alive: a timer that would ask may have stood still, in a hidden page or while a laptop slept. */
+  check() {
+    if (this.#socket) this.#listenForSilence()
+  }
+
   /** Let another line take the place of this one. */
   renew() {
     if (!this.#wanted) return

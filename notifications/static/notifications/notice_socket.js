@@ -318,6 +318,7 @@ export class NoticeSocket extends EventTarget {
       case "hello":
         this.#hasFollowers = true
         this.#answer(message)
+        this.#line.check()
         break
       case "say":
         this.#line.send(JSON.stringify(message.frame))
@@ -465,8 +466,8 @@ export class NoticeSocket extends EventTarget {
   #look() {
     if (document.visibilityState === "hidden" || this.isLeader) return
     const { state, reason } = this.#state
-    if (Date.now() - this.#leaderHeardAt > this.#line.silenceMs) this.#doubt()
-    else if (state !== "live" && (state !== "stopped" || reason === "signed-out")) this.retryNow()
+    this.#doubt()
+    if (state !== "live" && (state !== "stopped" || reason === "signed-out")) this.retryNow()
   }
 
   // Which line -------------------------------------------------------------------------------------------------------
