@@ -11,10 +11,15 @@ import { Announcer, Connection } from "./status.js"
 import { phrase, phraseFor } from "./words.js"
 
 const element = (id) => document.getElementById(id)
+/** What was imported in vain, because the server is away, is imported when it is wanted again. */
 const once = (load) => {
   let made
-  return () => (made ??= load())
+  return () => (made ??= load().catch((error) => {
+    made = undefined
+    throw error
+  }))
 }
+const isAway = () => null
 
 const list = element("inbox")
 const { cursor, stamp, reader, events, at, query } = list.dataset
@@ -147,11 +152,11 @@ const undoBar = once(async () => (undoBarNow = new (await import("./undo.js")).U
 
 /** Say what was done, and let it be taken back; how many they were, only the server may know. */
 async function offer(verb, deed, takeBack, count) {
-  const bar = await undoBar()
+  const bar = await undoBar().catch(isAway)
   const tell = (n) => {
     const words = phraseFor(`done${verb}`, n)
     announcer.say(words)
-    bar.offer(words, async ({ focus }) => {
+    bar?.offer(words, async ({ focus }) => {
       const row = takeBack()
       if (focus) row?.focus()
       const worked = await deeds.undo(deed)
@@ -163,7 +168,7 @@ async function offer(verb, deed, takeBack, count) {
   const answer = await deed.answer
   if (answer && count === undefined) tell(answer.count)
   if (answer?.more) act({ verb, matching: true, through: answer.through }) // from where the server stopped
-  if (!answer) bar.withdraw()
+  if (!answer) bar?.withdraw()
 }
 
 // Selecting several, keys, dialogs
@@ -176,38 +181,38 @@ const selection = once(async () => {
   return selection
 })
 list.addEventListener("click", async ({ target, shiftKey }) => {
-  if (target.matches(".notice-check input")) (await selection()).clicked(target, { range: shiftKey })
+  if (target.matches(".notice-check input")) (await selection().catch(isAway))?.clicked(target, { range: shiftKey })
 })
-all.addEventListener("change", async () => (await selection()).setAll(all.checked))
+all.addEventListener("change", async () => (await selection().catch(isAway))?.setAll(all.checked))
 
 const dialogs = once(() => import("./dialogs.js"))
 const hasLetters = () => settings().shortcuts
-const help = async () => (await dialogs()).showHelp({ hasLetters: hasLetters() })
+const help = async () => (await dialogs().catch(isAway))?.showHelp({ hasLetters: hasLetters() })
 element("help-button").addEventListener("click", help)
 inbox.addEventListener("why", async ({ detail }) => {
   detail.event.preventDefault()
-  ;(await dialogs()).showWhy(detail)
+  ;(await dialogs().catch(isAway))?.showWhy(detail)
 })
 
 let keys = null
 const loadKeys = once(async () => {
   const { Keys } = await import("./keys.js")
   const others = {
-    select: async (row, options) => (await selection()).toggle(row, options),
-    clear: async () => (await selection()).clear(),
-    undo: async () => (await undoBar()).undo(),
+    select: async (row, options) => (await selection().catch(isAway))?.toggle(row, options),
+    clear: async () => (await selection().catch(isAway))?.clear(),
+    undo: async () => (await undoBar().catch(isAway))?.undo(),
     help,
   }
   return (keys = new Keys({ list, inbox, others }))
 })
-list.addEventListener("focusin", loadKeys)
+list.addEventListener("focusin", () => loadKeys().catch(isAway))
 document.addEventListener("keydown", async (event) => {
   if (event.target.closest("dialog, textarea, select, input:not([type=checkbox])")) return
   if (keys) {
     if (keys.press(event, hasLetters())) event.preventDefault()
   } else if (isForKeys(event)) {
     event.preventDefault()
-    ;(await loadKeys()).press(event, hasLetters())
+    ;(await loadKeys().catch(isAway))?.press(event, hasLetters())
   }
 })
 
@@ -233,7 +238,7 @@ watchRows(list, (rows) => rows.forEach((row) => {
 
 const older = once(async () => new (await import("./older.js")).Older({ inbox, link: element("older") }))
 const end = new IntersectionObserver(async ([{ isIntersecting }]) => {
-  if (!isIntersecting || !(await (await older()).load())) return
+  if (!isIntersecting || !(await (await older().catch(isAway))?.load())) return
   end.unobserve(element("older"))
   end.observe(element("older")) // it may still be near
 }, { rootMargin: "800px" })
