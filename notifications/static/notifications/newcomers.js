@@ -141,6 +141,7 @@ export class Newcomers extends EventTarget {
 // Many at once
 
 const SLICE_MS = 8 // of each frame; a slow browser needs 30 more for layout and paint, and 50 are felt
+const FIRST_SLICES = [4, 5] // things: they come on the screen, where each costs 3 ms more for layout and paint
 const LONGEST_WAIT_MS = 100 // for what else comes in the same burst
 const NO_FRAME_MS = 250 // a window that is covered is not painted, and still has to go on
 
@@ -155,6 +156,7 @@ export class Pace {
   #seen = 0 // how many waited when it was looked at last
   #since = 0
   #isScheduled = false
+  #slices = 0 // of this burst
   #frame = 0
   #timer = 0
   #soon = new MessageChannel() // behind what the browser has received already; not held up as timers are
@@ -201,10 +203,17 @@ export class Pace {
     cancelAnimationFrame(this.#frame)
     clearTimeout(this.#timer)
     const start = performance.now()
-    while (this.#waiting.length > 0 && performance.now() - start < SLICE_MS) this.#act(this.#waiting.pop())
+    let left = FIRST_SLICES[this.#slices] ?? Infinity
+    while (this.#waiting.length > 0 && left > 0 && performance.now() - start < SLICE_MS) {
+      this.#act(this.#waiting.pop())
+      left -= 1
+    }
+    this.#slices += 1
     this.#isScheduled = this.#waiting.length > 0
-    if (!this.#isScheduled) this.#settle()
-    else {
+    if (!this.#isScheduled) {
+      this.#slices = 0
+      this.#settle()
+    } else {
       this.#frame = requestAnimationFrame(this.#go)
       this.#timer = setTimeout(this.#go, NO_FRAME_MS)
     }
