@@ -222,6 +222,61 @@ def test_the_admin(visit, admin, send):
     expect_accessible_admin(page)
 
 
+# In the other language, in other colours, on other screens ---------------------------------------------------
+
+PATHS = ["/", "/?tab=unread", "/?tab=archived", "/?q=nothing", "/send/", "/echo/", "/preferences/"]
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_every_page_in_chinese(visit, admin, send, look_at, path):
+    for level in ("info", "error"):
+        send(f"磁盘已满 {level}", admin, level=level, body="写入失败。 https://example.org/")
+    page = visit(admin, path, locale="zh-CN")
+    if path != "/preferences/" and path != "/send/":
+        expect_live(page)
+
+    assert page.locator("html").get_attribute("lang") == "zh-hans"
+    look_at(page)
+
+
+@pytest.mark.parametrize("language", ["en", "zh-CN"])
+def test_one_notice_and_why(visit, ada, send, look_at, language):
+    sent = send("Disk is full", ada, level="error", body="Writes fail.")
+
+    look_at(visit(ada, f"/notices/{sent['id']}/", locale=language))
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_in_forced_colours_every_picture_is_there(visit, ada, send, scheme):
+    """Pictures are drawn by masks over a ground, and grounds are what such a system takes away."""
+    send("Unread", ada, level="warning")
+    page = visit(ada, "/", forced_colors="active", color_scheme=scheme)
+    expect_live(page)
+    row(page, "Unread").hover()
+
+    def ground(selector: str, pseudo: str = "") -> str:
+        return row(page, "Unread").evaluate(
+            "(row, [selector, pseudo]) =>"
+            " getComputedStyle(selector ? row.querySelector(selector) : row, pseudo || null).backgroundColor",
+            [selector, pseudo],
+        )
+
+    canvas = ground("")
+    pictures = [(".notice-icon", ""), (".notice-title", "::before")]
+    pictures += [(f".notice-{name}", "::before") for name in ("mark", "archive", "why")]
+    assert [each for each in pictures if ground(*each) in (canvas, "rgba(0, 0, 0, 0)")] == []
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_on_the_widest_screen_lines_stay_short_enough_to_read(visit, admin, send, path):
+    send("A notice", admin, body="A long body. " * 40)
+    page = visit(admin, path, viewport={"width": 2560, "height": 1300})
+
+    assert page.evaluate("document.documentElement.scrollWidth") == 2560
+    widest = "Math.max(...[...document.querySelectorAll('main p')].map((p) => p.getBoundingClientRect().width))"
+    assert page.evaluate(widest) < 1000
+
+
 # With the keyboard alone ------------------------------------------------------------------------------------
 
 

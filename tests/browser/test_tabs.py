@@ -232,7 +232,7 @@ def crash(page):
 
 
 def go_elsewhere(page):
-    page.goto("/accounts/login/?next=/echo/")
+    page.goto("/accounts/login/?next=/preferences/")
 
 
 @pytest.mark.parametrize("goes", [close, crash, go_elsewhere])

@@ -135,7 +135,7 @@ def test_it_tries_at_once_when_the_network_has_changed(open_behind, proxy, ada):
 
 
 def test_nothing_is_lost_or_doubled_while_the_page_changes_lines(open_behind, proxy, ada, server):
-    page = open_behind(ada, "Live", script=quick(20))
+    page = open_behind(ada, "Live", script=quick(8))
     remember(page)
     seen = watch(page)
     sent = [f"Notice {number}" for number in range(200)]
@@ -152,7 +152,7 @@ def test_nothing_is_lost_or_doubled_while_the_page_changes_lines(open_behind, pr
     expect(connection(page)).to_have_text("Live", timeout=20_000)
 
     assert sender.wait(timeout=60) == 0
-    expect(titles(page)).to_have_text(sent[::-1], timeout=10_000)
+    expect(titles(page)).to_have_text(sent[:-101:-1], timeout=10_000)  # as many rows as a page keeps
     assert sorted(seen()) == sorted(sent), "each once"
     assert has_not_reloaded(page)
 

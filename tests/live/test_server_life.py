@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import os
 import signal
 import socket
@@ -157,14 +158,25 @@ async def test_listeners_are_asked_to_leave_too_and_hold_up_no_restart(server, l
 
 
 async def test_a_server_that_is_about_to_stop_takes_no_listeners(server, open_page, listen):
-    server_stops_in_a_moment = [await open_page(server, server.sessions["ada"]) for _ in range(20)]
-    server.process.terminate()
-    await server_stops_in_a_moment[0].until(lambda: server.get("/readyz") == 503)
+    page = await open_page(server, server.sessions["ada"])
+    with silent_socket(server):  # it does not answer a close, so the server waits for it
+        server.process.terminate()
+        await page.until(lambda: server.get("/readyz") == 503)
 
-    refused = await listen(server, server.sessions["brian"])
+        refused = await listen(server, server.sessions["brian"])
 
     assert refused.status == 503
     assert "restarting" in refused.words
+
+
+def silent_socket(server):
+    """A WebSocket whose other end says nothing after the handshake."""
+    connection = socket.create_connection(("127.0.0.1", server.port))
+    key = base64.b64encode(bytes(16)).decode()
+    head = f"GET /ws/echo/ HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    connection.sendall(f"{head}Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\r\n".encode())
+    assert b" 101 " in connection.recv(4096)
+    return connection
 
 
 async def left_at(page):

@@ -120,7 +120,11 @@ export class CatchUp extends EventTarget {
       return null
     }
     if (!response.ok) throw new Error(`status ${response.status}`)
-    return new DOMParser().parseFromString(await response.text(), "text/html")
+    const page = new DOMParser().parseFromString(await response.text(), "text/html")
+    const readerOf = (document) => document.getElementById("inbox").dataset.reader
+    if (readerOf(page) === readerOf(document)) return page
+    location.reload() // somebody else has signed in meanwhile: their page begins from the start
+    return null
   }
 
   /** As many rows as are here, so that nobody loses their place; a reader further down is given room for what is new. */

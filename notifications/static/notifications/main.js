@@ -195,7 +195,9 @@ inbox.addEventListener("why", async ({ detail }) => {
 })
 
 let keys = null
+let keysAreComing = false
 const loadKeys = once(async () => {
+  keysAreComing = true
   const { Keys } = await import("./keys.js")
   const others = {
     select: async (row, options) => (await selection().catch(isAway))?.toggle(row, options),
@@ -220,7 +222,7 @@ document.addEventListener("keydown", async (event) => {
 function isForKeys({ key, target, ctrlKey, metaKey, altKey }) {
   if (ctrlKey || metaKey || altKey) return false
   if (list.contains(target) && /^Page(Down|Up)$/.test(key)) return true
-  return hasLetters() && /^[jkz/?]$/.test(key)
+  return hasLetters() && (keysAreComing ? key.length === 1 : /^[jkz/?]$/.test(key))
 }
 
 // Rows come and go
@@ -259,11 +261,18 @@ socket.addEventListener("state", ({ detail }) => {
 // The app, once all is here that the page needs: the first load is over
 
 const SETTLED_AFTER_MS = 3_000
-const becameLive = ({ detail }) => {
-  if (detail.state !== "live") return
-  socket.removeEventListener("state", becameLive)
-  setTimeout(async () => (await import("./app.js")).keepForOffline(() => socket.position), SETTLED_AFTER_MS)
+let settling = 0
+const whenSettled = ({ detail }) => {
+  clearTimeout(settling)
+  if (detail.state === "live") settling = setTimeout(keep, SETTLED_AFTER_MS)
 }
-socket.addEventListener("state", becameLive)
+socket.addEventListener("state", whenSettled)
+
+async function keep() {
+  socket.removeEventListener("state", whenSettled)
+  const app = await import("./app.js").catch(isAway)
+  if (app) app.keepForOffline(() => socket.position)
+  else socket.addEventListener("state", whenSettled)
+}
 
 socket.start()
