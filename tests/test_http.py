@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from notifications.live import http
+from notifications.live.websocket import DIRECT
 from tests.faults.attacks import frame
 from tests.uvicorns import echo, rest_of, serving
 
@@ -80,3 +81,24 @@ async def test_an_open_socket_is_not_taken_for_a_slow_request():
         async with asyncio.timeout(2):
             assert await reader.readexactly(12) == b"\x81\x0astill here"
         writer.close()
+
+
+async def test_a_page_that_goes_away_before_it_is_held_is_no_fault():
+    held = asyncio.get_running_loop().create_future()
+
+    async def slow_to_hold(scope, receive, send):
+        await receive()
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        try:
+            held.set_result(scope["extensions"][DIRECT].hold_page(lambda: None))
+        except Exception as error:
+            held.set_exception(error)
+
+    async with serving(slow_to_hold) as target:
+        _reader, writer = await target.line()
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+        assert await asyncio.wait_for(held, 5) is None

@@ -74,6 +74,8 @@ class PromptHttpProtocol(HttpToolsProtocol):
 
     def hold_page(self, when_leaving: Callable[[], None]) -> None:
         self.when_leaving = when_leaving
+        if self.transport.is_closing():
+            return  # it went away while we looked who it is; `receive` says so
         line = self.transport.get_extra_info("socket")
         if hasattr(socket, "TCP_USER_TIMEOUT") and line.family in (socket.AF_INET, socket.AF_INET6):
             # It never says anything, so nothing else tells soon that the network between us is gone.

@@ -165,6 +165,7 @@ async def test_a_server_that_is_about_to_stop_takes_no_listeners(server, open_pa
 
         refused = await listen(server, server.sessions["brian"])
 
+    assert await asyncio.to_thread(server.process.wait, 10) == 0
     assert refused.status == 503
     assert "restarting" in refused.words
 

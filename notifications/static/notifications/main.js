@@ -270,7 +270,7 @@ socket.addEventListener("state", whenSettled)
 
 async function keep() {
   socket.removeEventListener("state", whenSettled)
-  const app = await import("./app.js").catch(isAway)
+  const app = navigator.onLine ? await import("./app.js").catch(isAway) : null
   if (app) app.keepForOffline(() => socket.position)
   else socket.addEventListener("state", whenSettled)
 }
