@@ -81,12 +81,12 @@ def alerts(page):
 
 
 def until(page, condition):
-    """Let the browser go on until something is so."""
-    for _ in range(250):
+    """Let the browser go on until something is so. An alert takes three modules and a worker, on a busy machine."""
+    for _ in range(750):
         if condition():
             return
         page.wait_for_timeout(20)
-    raise AssertionError("it did not happen within 5 s")
+    raise AssertionError("it did not happen within 15 s")
 
 
 def until_alerts(page, *titles):
