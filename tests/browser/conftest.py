@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.browser.complaints import TELL_BREACHES, Complaints
 from tests.browser.gestures import expect_live
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 
     from tests.conftest import Serve
     from tests.servers import NoticeServer
+
+expect.set_options(
+    timeout=15_000
+)  # a machine that is busy is slow, not wrong; what is promised in seconds says so itself
 
 
 @dataclass(frozen=True)

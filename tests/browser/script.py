@@ -82,11 +82,11 @@ class Script:
 
     def until(self, condition: Callable[[], object]) -> None:
         """Let the browser go on until something has happened."""
-        for _ in range(500):
+        for _ in range(1500):
             if condition():
                 return
             self.page.wait_for_timeout(10)
-        raise AssertionError("it did not happen within 5 s")
+        raise AssertionError("it did not happen within 15 s")
 
     def hears(self, **frame: Any) -> None:
         """The page says this frame, now or a moment ago."""
