@@ -24,9 +24,8 @@ if TYPE_CHECKING:
     from tests.conftest import Serve
     from tests.servers import NoticeServer
 
-expect.set_options(
-    timeout=15_000
-)  # a machine that is busy is slow, not wrong; what is promised in seconds says so itself
+# A machine that is busy is slow, not wrong; what is promised in seconds says so itself.
+expect.set_options(timeout=15_000)
 
 
 @dataclass(frozen=True)
