@@ -460,6 +460,7 @@ def test_a_muted_topic_comes_without_a_word(away_from_the_top, meet, backstage, 
     page = away_from_the_top(ada)
     backstage.mute(ada.id, "weather")
     expect(page.locator("#inbox")).to_have_attribute("data-attention", re.compile('"muted": true'))
+    expect_live(page)  # what comes before that was missed, and is told in one sentence
 
     backstage.send("Rain", "topic:weather", level="error")
     backstage.send("Version 7 is live", "topic:deploys", level="warning")
