@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from playwright.sync_api import expect
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from playwright.sync_api import Locator, Page
 
 BACK_WITHIN_MS = 20_000  # the longest wait before a page tries again is 10 s, and the machine may be busy
@@ -78,6 +80,15 @@ def expect_unread_row(page: Page, title: str) -> None:
 def expect_announced(page: Page, sentence: str | re.Pattern[str]) -> None:
     """Read out to people who do not see the page."""
     expect(page.locator("#announcer")).to_have_text(sentence)
+
+
+def until(page: Page, condition: Callable[[], object]) -> None:
+    """Let the browser go on until something is so that no locator can wait for. A busy machine has time."""
+    for _ in range(750):
+        if condition():
+            return
+        page.wait_for_timeout(20)
+    raise AssertionError("it did not happen within 15 s")
 
 
 def has_not_reloaded(page: Page) -> bool:

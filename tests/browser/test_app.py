@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Error, expect
 
 from tests.browser.complaints import LOST_CONNECTION
-from tests.browser.gestures import expect_live, expect_unseen, row, sign_in
+from tests.browser.gestures import expect_live, expect_unseen, row, sign_in, until
 from tests.conftest import PASSWORD
 
 KEPT = """async () => {
@@ -32,14 +32,6 @@ def app(visit, server, complaints):
 def until_kept(page):
     expect_live(page)
     until(page, lambda: page.evaluate(KEPT))
-
-
-def until(page, condition):
-    for _ in range(500):
-        if condition():
-            return
-        page.wait_for_timeout(20)
-    raise AssertionError("it did not happen within 10 s")
 
 
 def is_reached(page, path="/"):

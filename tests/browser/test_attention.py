@@ -17,6 +17,7 @@ from tests.browser.gestures import (
     expect_unseen,
     mark_read,
     row,
+    until,
 )
 from tests.browser.script import Script
 from tests.browser.test_for_everyone import expect_accessible, expect_narrow
@@ -78,15 +79,6 @@ def click_somewhere(page):
 
 def alerts(page):
     return page.evaluate(ALERTS)
-
-
-def until(page, condition):
-    """Let the browser go on until something is so. An alert takes three modules and a worker, on a busy machine."""
-    for _ in range(750):
-        if condition():
-            return
-        page.wait_for_timeout(20)
-    raise AssertionError("it did not happen within 15 s")
 
 
 def until_alerts(page, *titles):

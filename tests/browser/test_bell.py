@@ -8,7 +8,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.gestures import expect_read, expect_unread, expect_unseen, tab_to, titles
+from tests.browser.gestures import expect_read, expect_unread, expect_unseen, tab_to, titles, until
 from tests.browser.test_for_everyone import NARROW, expect_accessible
 
 
@@ -123,10 +123,7 @@ def test_after_too_long_an_absence_it_begins_again_from_what_the_server_says(vis
     page.goto("/preferences/")
 
     expect_bell(page, 1)
-    for _ in range(500):
-        if len(sockets) > 1:
-            break
-        page.wait_for_timeout(10)
+    until(page, lambda: len(sockets) > 1)
     cursor = re.search(r"cursor=[^&]*%3A(\d+)", sockets[1].url)[1]
     assert int(cursor) >= 1
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.gestures import expect_announced, tab_to
+from tests.browser.gestures import expect_announced, tab_to, until
 from tests.browser.test_attention import ALERTS, COUNTING
 from tests.browser.test_for_everyone import expect_accessible, expect_narrow
 
@@ -159,9 +159,6 @@ def test_nobody_is_asked_before_they_click_and_then_an_alert_can_be_tried(visit,
     expect(test).to_be_focused()
     page.keyboard.press("Enter")
 
-    for _ in range(250):
-        if shown := page.evaluate(ALERTS):
-            break
-        page.wait_for_timeout(20)
-    assert [alert["title"] for alert in shown] == ["This is a test alert"]
+    until(page, lambda: page.evaluate(ALERTS))
+    assert [alert["title"] for alert in page.evaluate(ALERTS)] == ["This is a test alert"]
     assert page.evaluate("window.asked") == 1
