@@ -87,3 +87,18 @@ async def test_a_failure_is_told_to_each_asker_and_the_next_question_is_asked_an
 
     assert all(isinstance(answer, ZeroDivisionError) for answer in answers)
     assert await batch.ask(1) == 2
+
+
+async def test_what_is_asked_in_the_moment_in_which_a_visit_ends_is_answered_too():
+    asked_last = []
+
+    class Answers(dict):
+        def __getitem__(self, question):  # the last thing that a visit does
+            if not asked_last:
+                asked_last.append(asyncio.create_task(batch.ask(2)))
+            return super().__getitem__(question)
+
+    batch = Batch(lambda questions: Answers({question: question * 2 for question in questions}))
+
+    assert await batch.ask(1) == 2
+    assert await asyncio.wait_for(asked_last[0], timeout=2) == 4

@@ -37,15 +37,20 @@ class Batch(Generic[K, V]):
         if future is None:
             future = self._waiting[question] = asyncio.get_running_loop().create_future()
         if not self._visits or (len(self._visits) < VISITS and self._needs_another()):
-            visit = asyncio.create_task(self._visit())
-            self._visits.add(visit)
-            visit.add_done_callback(self._visits.discard)
+            self._visits.add(asyncio.create_task(self._visit()))
         return await asyncio.shield(future)  # the others who wait for it stay, when one of them is given up
 
     def _needs_another(self) -> bool:
         return len(self._waiting) > AT_ONCE or time.monotonic() - self._visited_at > SLOW_SECONDS
 
     async def _visit(self) -> None:
+        try:
+            await self._answer_all()
+        finally:
+            # At once: a task's done callback runs a moment later, and who asked in between waited for nobody.
+            self._visits.discard(asyncio.current_task())
+
+    async def _answer_all(self) -> None:
         while self._waiting:
             if self._is_storm:
                 await asyncio.sleep(GATHER_SECONDS)
