@@ -216,10 +216,10 @@ def _filter(request: SignedInRequest) -> Filter:
 
 
 def _done(request: SignedInRequest, done: Deed, said: str) -> HttpResponse:
-    """Back to the page that was left; a script is told what was done, and the number by which it can be undone."""
+    """Back to the page that was left; it, or a script, is told what was done, and the number by which to undo it."""
     if is_script(request):
         answer = {"change": done.change, "count": done.count, "more": done.more, "ids": done.ids}
         return JsonResponse(answer | ({"through": done.through} if done.more else {}))
     if said and done.count:
-        messages.success(request, said % {"count": done.count})
+        messages.success(request, said % {"count": done.count}, extra_tags=str(done.change))
     return back(request)

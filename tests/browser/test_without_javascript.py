@@ -82,6 +82,19 @@ def test_several_are_archived_and_found_again(visit_plainly, ada, backstage):
     expect(titles(page)).to_have_text(["Notice 0"])
 
 
+def test_what_was_archived_can_be_taken_back(visit_plainly, ada, backstage):
+    backstage.send_many("Notice", 2, ada.audience)
+    page = visit_plainly(ada)
+    row(page, "Notice 1").get_by_role("button", name="Archive").click()
+    expect(page.locator("#messages")).to_contain_text("1 notice is archived.")
+
+    page.locator("#messages").get_by_role("button", name="Undo").click()
+
+    expect(titles(page)).to_have_text(["Notice 1", "Notice 0"])
+    expect(page.locator("#messages")).to_contain_text("It is undone.")
+    expect(page.locator("#messages").get_by_role("button")).to_have_count(0)
+
+
 def test_the_inbox_is_searched_and_explained(visit_plainly, ada, send):
     send("Disk is full", ada)
     send("Backup finished", ada)
