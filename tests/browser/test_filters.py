@@ -13,6 +13,7 @@ from tests.browser.gestures import (
     mark_read,
     row,
     titles,
+    until,
 )
 
 
@@ -119,3 +120,22 @@ def test_older_notices_come_below_while_somebody_scrolls(open_inbox, ada, backst
 
     expect(titles(page)).to_have_text([f"Notice {number}" for number in range(119, -1, -1)])
     expect(page.get_by_role("link", name="Older notices")).to_be_hidden()
+
+
+def test_a_thousand_rows_are_enough_then_the_link_leads_on(open_inbox, ada, backstage, send):
+    backstage.send_many("Notice", 1060, ada.audience)
+    page = open_inbox(ada, "/?rows=500", reduced_motion="reduce")
+    older = page.get_by_role("link", name="Older notices")
+
+    def has_them_all():
+        older.scroll_into_view_if_needed()
+        return titles(page).count() >= 1000
+
+    until(page, has_them_all)
+    older.scroll_into_view_if_needed()
+    send("Above", ada)
+    expect(page.locator("#new-notices")).to_have_text("1 new notice")
+
+    expect(titles(page)).to_have_count(1000)
+    older.click()
+    expect(titles(page)).to_have_text([f"Notice {number}" for number in range(59, 9, -1)])

@@ -12,6 +12,7 @@ from playwright.sync_api import expect
 
 from tests.browser.gestures import (
     another_tab,
+    archive,
     expect_announced,
     expect_live,
     expect_offline,
@@ -339,6 +340,36 @@ def test_what_somebody_reads_further_down_stays_where_it_is(open_inbox, ada, bac
     page.locator("#new-notices").click()
     expect(row(page, "Above")).to_be_in_viewport()
     expect(row(page, "Above")).to_be_focused()
+
+
+def test_more_than_two_hundred_that_wait_are_shown_by_one_press(open_inbox, ada, backstage):
+    backstage.send_many("Before", 40, ada.audience)
+    page = open_inbox(ada, reduced_motion="reduce")
+    page.get_by_role("button", name="Pause").click()
+
+    backstage.send_many("Notice", 205, ada.audience)
+    expect(page.locator("#new-notices")).to_have_text("99+ new notices")
+    page.locator("#new-notices").click()
+
+    expect(titles(page)).to_have_text([f"Notice {number}" for number in range(204, 154, -1)])
+    expect(row(page, "Notice 204")).to_be_focused()
+    expect(page.locator("#new-notices")).to_be_hidden()
+    expect_unread(page, 245)
+
+
+def test_rows_leave_at_the_end_but_not_while_somebody_reads_there(open_inbox, ada, backstage, send):
+    backstage.send_many("Notice", 120, ada.audience)
+    page = open_inbox(ada, "/?rows=120", reduced_motion="reduce")
+    row(page, "Notice 3").scroll_into_view_if_needed()
+
+    archive(page, "Notice 5")
+    expect(titles(page)).to_have_count(119)
+    page.get_by_role("group", name="Undo").get_by_role("button").click()
+
+    expect(titles(page)).to_have_text([f"Notice {number}" for number in range(119, -1, -1)])
+    page.evaluate("scrollTo(0, 0)")
+    send("Above", ada)
+    expect(titles(page)).to_have_text(["Above", *(f"Notice {number}" for number in range(119, 20, -1))])
 
 
 def test_a_thousand_unread_notices_are_999_and_more(open_inbox, ada, backstage):

@@ -102,6 +102,27 @@ def test_archiving_can_be_undone(open_inbox, ada, send):
     expect(undo_bar(page)).to_be_hidden()
 
 
+def test_undo_is_offered_for_ten_seconds_and_for_as_long_as_somebody_points_at_it(visit, ada, send):
+    send("Oops", ada)
+    page = visit(ada, None, for_good=True)
+    page.clock.install()
+    page.goto("/")
+    expect_live(page)
+    page.clock.pause_at(page.evaluate("Date.now() / 1000 + 1"))
+    archive(page, "Oops")
+    expect(undo_bar(page)).to_be_visible()
+
+    undo_bar(page).hover()
+    page.clock.run_for(15_000)
+    expect(undo_bar(page)).to_be_visible()
+
+    page.mouse.move(0, 0)
+    page.clock.run_for(9_900)
+    expect(undo_bar(page)).to_be_visible()
+    page.clock.run_for(200)
+    expect(undo_bar(page)).to_be_hidden()
+
+
 def test_marking_all_read_says_how_many_and_can_be_undone(open_inbox, ada, backstage):
     page = open_inbox(ada)
     backstage.send_many("Notice", 3, ada.audience)

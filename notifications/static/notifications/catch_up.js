@@ -30,6 +30,7 @@ export class CatchUp extends EventTarget {
     this.#counts = counts
     this.#deeds = deeds
     document.addEventListener("visibilitychange", () => this.#refresh())
+    socket.addEventListener("state", ({ detail }) => detail.state === "live" && this.#refresh())
   }
 
   /** Something that a page which is on its way to us cannot know yet. */
@@ -64,13 +65,14 @@ export class CatchUp extends EventTarget {
     return this.#refresh()
   }
 
-  /** The same at once, because a person waits for it. */
-  async refreshNow() {
+  /** The same at once. `asked`: by a person, who wants to see what is new, whatever else they do. */
+  async refreshNow({ asked }) {
     try {
-      await this.#refreshOnce()
+      await this.#refreshOnce(asked)
     } catch {
       this.#isStale = true
     }
+    this.#refresh()
   }
 
   async #refresh() {
@@ -83,13 +85,13 @@ export class CatchUp extends EventTarget {
         await pause(REFRESH_APART_MS)
       }
     } catch {
-      this.#isStale = true // offline: whoever comes back asks again
+      this.#isStale = true // offline: asked again when the page is live
     } finally {
       this.#refreshing = false
     }
   }
 
-  async #refreshOnce() {
+  async #refreshOnce(asked = false) {
     const changes = this.#changes
     const page = await this.#fetch()
     if (!page) return
@@ -97,12 +99,12 @@ export class CatchUp extends EventTarget {
     if (changes !== this.#changes) this.#isStale = true
     else {
       this.#counts.rebaseOn(page)
-      this.#takeOver(page)
+      this.#takeOver(page, asked)
     }
   }
 
-  #takeOver(page) {
-    const levels = this.#inbox.replace(page, positionOf(page))
+  #takeOver(page, asked = false) {
+    const levels = this.#inbox.replace(page, positionOf(page), asked)
     for (const { verb, ids, through } of this.#deeds.pending) {
       if (ids) this.#inbox.apply(verb, ids)
       else if (verb === "read-all") this.#inbox.markShownRead(through)

@@ -200,13 +200,13 @@ export class Inbox extends EventTarget {
   }
 
   /**
-   * Take over the same page, fetched afresh, which holds everything up to `position`.
+   * Take over the same page, fetched afresh, which holds everything up to `position`. `asked`: what is new need not wait.
    * Returns the levels of the notices that are new and unread here.
    */
-  replace(page, position) {
+  replace(page, position, asked = false) {
     this.#pace.finish()
     const newest = Math.max(0, ...this.rows.map(publishedOf))
-    const mustWait = this.#newcomers.mustWait && this.rows.length > 0
+    const mustWait = !asked && this.#newcomers.mustWait && this.rows.length > 0
     const waited = this.#newcomers.dropAll()
     const known = new Set(waited.map(({ id }) => id))
     const fresh = [...page.getElementById("inbox").children]

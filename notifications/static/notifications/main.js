@@ -103,7 +103,7 @@ const fetchedIsOld = () => caughtUp?.changed()
 inbox.addEventListener("stale", refresh)
 inbox.addEventListener("uncounted", () => counts.askSoon())
 newcomers.addEventListener("overflow", async ({ detail }) => {
-  await (await catchUp()).refreshNow()
+  await (await catchUp()).refreshNow(detail)
   if (detail.asked) inbox.focusFirst()
 })
 
