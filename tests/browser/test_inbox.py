@@ -361,12 +361,14 @@ def test_rows_leave_at_the_end_but_not_while_somebody_reads_there(open_inbox, ad
     backstage.send_many("Notice", 120, ada.audience)
     page = open_inbox(ada, "/?rows=120", reduced_motion="reduce")
     row(page, "Notice 3").scroll_into_view_if_needed()
+    row(page, "Notice 0").evaluate("row => (row.dataset.still = 'here')")  # one that left would soon be loaded again
 
     archive(page, "Notice 5")
     expect(titles(page)).to_have_count(119)
     page.get_by_role("group", name="Undo").get_by_role("button").click()
 
     expect(titles(page)).to_have_text([f"Notice {number}" for number in range(119, -1, -1)])
+    expect(row(page, "Notice 0")).to_have_attribute("data-still", "here")
     page.evaluate("scrollTo(0, 0)")
     send("Above", ada)
     expect(titles(page)).to_have_text(["Above", *(f"Notice {number}" for number in range(119, 20, -1))])
