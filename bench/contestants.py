@@ -24,7 +24,7 @@ class Contest:
     def connect(self, count: int, *, patient: bool = False) -> Any:
         """So many clients, as pages that come from their inbox where there is one. Returns what the load says.
 
-        ``patient``: whoever is refused tries again; of 5,000 at the tutorial, some are answered 500.
+        ``patient``: whoever is refused tries again; at the tutorial some are answered 500, even of 200 at a time.
         """
         requests = self.server.handshakes(count, comeback=True) if self.who == OURS else self.server.handshakes(count)
         return self.load.open(requests, self.server.first_frames, seconds=180, retry=patient)

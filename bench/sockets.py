@@ -45,10 +45,11 @@ def handshakes(clients: int, rounds: int) -> Result:
                 one.connect(50)
                 one.load.close()
                 time.sleep(0.5)
-                result.add(who, count / one.connect(count)["seconds"])
+                result.add(who, count / one.connect(count, patient=who == "tutorial")["seconds"])
     result.at_least(1000)
     result.at_least(4, of="tutorial")
-    result.note = "Signed in by a database session (SQLite), but for `broadcast` and `nchan`, which ask for nothing."
+    result.note = "Signed in by a database session (SQLite), but for `broadcast` and `nchan`, which ask for nothing. "
+    result.note += "Some of the tutorial's are answered 500 and try again."
     return result
 
 

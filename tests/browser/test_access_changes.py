@@ -50,7 +50,7 @@ def test_whose_account_is_closed_is_told_so(open_inbox, ada, backstage):
     expect(connection(page)).to_have_text("Your access was withdrawn.")
 
 
-def test_what_is_read_on_one_page_while_another_is_away_is_read_there_when_it_is_back(open_inbox, ada, send, complaints):
+def test_what_is_read_elsewhere_while_a_page_is_away_is_read_there_when_it_is_back(open_inbox, ada, send, complaints):
     complaints.allow(*LOST_CONNECTION)
     page, other = open_inbox(ada), open_inbox(ada)
     send("One", ada)

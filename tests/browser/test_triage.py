@@ -23,6 +23,10 @@ from tests.browser.gestures import (
     row,
     titles,
 )
+from tests.browser.script import Script
+
+# What the page asked before us it is told before us.
+NOTICED_ON_THE_SCREEN = "row => new Promise((done) => new IntersectionObserver(done).observe(row))"
 
 
 def undo_bar(page):
@@ -46,6 +50,40 @@ def test_what_was_on_the_screen_is_seen_on_every_page_and_still_unread(open_inbo
     other = visit(ada)
     expect(other.locator("#unseen")).to_be_hidden()
     expect_unread_row(other, "Look at me")
+
+
+def test_what_was_on_the_screen_for_less_than_a_second_is_not_seen(visit, ada):
+    script = Script(visit(ada, None, for_good=True))
+    script.open()
+    script.welcome()
+    script.notice(1)
+    arrived = row(script.page, "Notice 1")
+    arrived.evaluate(NOTICED_ON_THE_SCREEN)
+
+    script.wait(0.9)
+    expect(arrived).to_have_attribute("data-seen", "false")
+
+    script.wait(0.2)
+    expect(arrived).to_have_attribute("data-seen", "true")
+
+
+def test_what_only_peeps_in_at_the_lower_edge_is_not_seen(visit, ada):
+    script = Script(visit(ada, None, for_good=True))
+    script.open()
+    script.welcome()
+    script.notice(1)
+    arrived = row(script.page, "Notice 1")
+    box = arrived.bounding_box()
+    script.page.set_viewport_size({"width": 1280, "height": int(box["y"] + box["height"] * 0.3)})
+    arrived.evaluate(NOTICED_ON_THE_SCREEN)
+
+    script.wait(3)
+    expect(arrived).to_have_attribute("data-seen", "false")
+
+    script.page.set_viewport_size({"width": 1280, "height": 720})
+    arrived.evaluate(NOTICED_ON_THE_SCREEN)
+    script.wait(1.1)
+    expect(arrived).to_have_attribute("data-seen", "true")
 
 
 def test_what_is_further_down_is_seen_when_somebody_scrolls_there(open_inbox, ada, backstage):
