@@ -17,6 +17,7 @@ from tests.browser.gestures import (
     mark_read,
     remember,
     titles,
+    until,
 )
 from tests.browser.proxy import Proxy
 from tests.browser.test_tabs import sending, watch
@@ -50,6 +51,11 @@ def open_behind(visit, proxy):
 def quick(factor):
     """Timers run so much faster, for those who wait for minutes."""
     return f"const later = setTimeout; window.setTimeout = (call, ms) => later(call, ms / {factor})"
+
+
+def cursors_asked_for(proxy):
+    """By a page that asks every few seconds."""
+    return {re.search(r"cursor=[^&]*", path)[0] for path in proxy.requests if "once=1" in path}
 
 
 def test_a_proxy_that_blocks_nothing_changes_nothing(open_behind, proxy, ada, send):
@@ -107,8 +113,17 @@ def test_where_streams_are_held_back_the_page_asks_every_few_seconds_and_says_so
     send("Last", ada)
     expect(titles(page)).to_have_count(5, timeout=10_000)
     assert has_not_reloaded(page)
-    cursors = {re.search(r"cursor=[^&]*", path)[0] for path in proxy.requests if "once=1" in path}
-    assert len(cursors) >= 3, "it asks for what is new, and not for everything again and again"
+    assert len(cursors_asked_for(proxy)) >= 3, "it asks for what is new, and not for everything again and again"
+
+
+def test_who_asks_every_few_seconds_moves_on_also_past_what_is_for_others(open_behind, proxy, ada, brian, send):
+    proxy.blocks_sockets = proxy.holds_back = True
+    page = open_behind(ada, POLLING)
+    known = cursors_asked_for(proxy)
+
+    send("Not for Ada", brian)
+
+    until(page, lambda: cursors_asked_for(proxy) - known)
 
 
 def test_when_sockets_are_let_through_again_the_page_goes_back_to_them(open_behind, proxy, ada, send):
