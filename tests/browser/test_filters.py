@@ -7,6 +7,7 @@ import re
 from playwright.sync_api import expect
 
 from tests.browser.gestures import (
+    archive,
     expect_live,
     expect_unread,
     mark_all_read,
@@ -107,6 +108,9 @@ def test_the_first_of_each_day_says_which_day_it_is(open_inbox, ada, send, backs
     expect(titles(page)).to_have_text(["Second", "First", "Long ago"])
     expect(page.locator(".notice-day:visible")).to_have_text(["Today", "Yesterday"])
     expect(row(page, "First").locator(".notice-day")).to_be_hidden()
+    archive(page, "Second")
+    expect(row(page, "First").locator(".notice-day")).to_have_text("Today")
+    expect(row(page, "First").locator(".notice-day")).to_be_visible()
 
 
 def test_older_notices_come_below_while_somebody_scrolls(open_inbox, ada, backstage):
