@@ -21,7 +21,7 @@ PAINTED_WITHIN_MS = 300
 LONGEST_TASK_MS = 50
 MOST_ROWS = 100  # inbox.js
 SLOWER = 4  # a middling phone, of a machine that is not busy
-ATTEMPTS = 8  # somebody else's work on this machine lengthens tasks, and is no fault of the page
+ATTEMPTS, ENOUGH = 8, 4  # somebody else's work on this machine lengthens tasks, and is no fault of the page
 
 # From the first change of the list: when the screen shows the newest ones for good, when every row is there, and how
 # long the longest task was that the browser saw meanwhile.
@@ -89,9 +89,13 @@ def test_a_burst_of_200_is_painted_within_300_ms_and_without_a_long_task(meet, o
         found.append(measure(page, burst_for(reader), "Burst"))
         expect(titles(page)).to_have_count(MOST_ROWS)
         page.close()
-        if found[-1]["screen"] <= PAINTED_WITHIN_MS and found[-1]["longest"] <= LONGEST_TASK_MS:
+        if sum(map(is_quick, found)) == ENOUGH:
             return
     raise AssertionError(found)
+
+
+def is_quick(burst: dict[str, float]) -> bool:
+    return burst["screen"] <= PAINTED_WITHIN_MS and burst["longest"] <= LONGEST_TASK_MS
 
 
 @pytest.mark.timeout(240)

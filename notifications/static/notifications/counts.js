@@ -76,6 +76,7 @@ export class Counts {
   #tallies
   #shown = {}
   #isTelling = false
+  #isWaiting = false
   #soon = new MessageChannel()
   #isArchive = document.getElementById("inbox").dataset.tab === "archived"
   #timer = 0
@@ -162,6 +163,17 @@ export class Counts {
     this.rebase({ position: positionOf(page), ...Object.fromEntries(counted) })
   }
 
+  /** Many rows are about to be shown: what they change in the heading would make their first frame half as long again. */
+  wait() {
+    this.#isWaiting = true
+  }
+
+  goOn() {
+    if (!this.#isWaiting) return
+    this.#isWaiting = false
+    this.#tell()
+  }
+
   /** Once for all that happens until the browser has a moment: to change the title two hundred times is not free. */
   #tell() {
     if (this.#isTelling) return
@@ -171,6 +183,7 @@ export class Counts {
 
   #show = () => {
     this.#isTelling = false
+    if (this.#isWaiting) return
     for (const [name, tally] of Object.entries(this.#tallies)) {
       const { count, isMore } = tally
       if (this.#shown[name] === count) continue

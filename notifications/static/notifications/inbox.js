@@ -23,7 +23,7 @@ export class Inbox extends EventTarget {
   #takesNew // an older page stays as it is; only what was done with its notices follows
   #unbuilt = new Map() // newcomers by id, for which there is no row yet
   // The newest first: what is on the screen stands after the first slice, and the rest comes below.
-  #pace = new Pace((id) => this.#build(id), () => this.#numberSoon())
+  #pace = new Pace((id) => this.#build(id), () => this.#built())
   #expiryTimer = 0
   #nextExpiry = Infinity
   #numbering = false
@@ -282,6 +282,12 @@ export class Inbox extends EventTarget {
   #buildSoon(newcomer) {
     this.#unbuilt.set(newcomer.id, newcomer)
     this.#pace.add(newcomer.id)
+    if (this.#pace.isBusy && !document.hidden) this.#counts.wait() // of a hidden page, the count is what is seen
+  }
+
+  #built() {
+    this.#counts.goOn()
+    this.#numberSoon()
   }
 
   #build(id) {

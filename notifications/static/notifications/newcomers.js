@@ -141,7 +141,7 @@ export class Newcomers extends EventTarget {
 // Many at once
 
 const SLICE_MS = 8 // of each frame; a slow browser needs 30 more for layout and paint, and 50 are felt
-const FIRST_SLICES = [4, 5] // things: they come on the screen, where each costs 3 ms more for layout and paint
+const FIRST_SLICES = [3, 5] // things: they come on the screen, where each costs 3 ms more for layout and paint
 const LONGEST_WAIT_MS = 100 // for what else comes in the same burst
 const NO_FRAME_MS = 250 // a window that is covered is not painted, and still has to go on
 
