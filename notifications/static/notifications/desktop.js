@@ -18,8 +18,17 @@ export async function ask() {
   return permission()
 }
 
+// Chrome forgets an alert when it is asked for those that stand before this one does: its click would lead nowhere.
+let showing = Promise.resolve()
+
 /** Silent: the sound, if it is wanted, is the page's own. The same notice twice is one alert, by its tag. */
-export async function show({ id, level, title, body }) {
+export function show(notice) {
+  const shown = showNow(notice)
+  showing = Promise.allSettled([showing, shown])
+  return shown
+}
+
+async function showNow({ id, level, title, body }) {
   const registration = await serviceWorker()
   const words = phrase(`level${level}`) ?? level
   await registration?.showNotification(title, {
@@ -34,6 +43,7 @@ export async function show({ id, level, title, body }) {
 }
 
 export async function close(ids) {
+  await showing
   const registration = await navigator.serviceWorker.getRegistration()
   if (!registration) return
   const tags = new Set(ids.map(tagOf))
