@@ -11,7 +11,7 @@ import time
 from http import HTTPStatus
 from typing import Any
 
-from notifications.frames import CloseCode
+from notifications.frames import CloseCode, Heartbeat, encode
 from notifications.live.access import Receive, Scope, Send, header, is_welcome
 from notifications.live.connection import Connection
 from notifications.live.consumers import Refused, arrive, begin, drain, parameter
@@ -74,7 +74,10 @@ async def events(scope: Scope, receive: Receive, send: Send) -> None:
     try:
         await stream.open(origin=header(scope, b"origin"))
         await begin(connection, hub, arrival.standing, cursor, parameter(scope, "stamp"))
-        if once:
+        if once and not connection.closing:
+            # How far it was really brought: the welcome tells of the database, which may be ahead of this process.
+            reached = Heartbeat(position=hub.position, delayed=hub.is_delayed)
+            await stream.send({"type": "websocket.send", "text": encode(reached)})
             await stream.end()
         del arrival
         while (await receive())["type"] != "http.disconnect":

@@ -37,6 +37,30 @@ def test_a_wait_is_anything_up_to_the_longest(run):
     assert waits == [0, 500, 1000]
 
 
+# other_lines.js ----------------------------------------------------------------------------------------------------
+
+
+def test_who_polls_has_come_as_far_as_the_answer_says_and_not_as_far_as_its_welcome(run):
+    frames = run(
+        "other_lines",
+        """
+        const fetched = window.fetch
+        window.fetch = async () => new Response(
+            'data: {"type":"welcome","position":10}\\n\\ndata: {"type":"heartbeat","position":8}\\n\\n')
+        const heard = await new Promise((done) => {
+            const frames = []
+            const line = new it.PollingLine(() => location.href)
+            line.onopen = () => setTimeout(() => { line.close(); done(frames) })
+            line.onmessage = ({ data }) => frames.push(JSON.parse(data))
+        })
+        window.fetch = fetched
+        return heard
+        """,
+    )
+
+    assert frames == [{"type": "welcome", "position": 10}, {"type": "heartbeat", "position": 8}]
+
+
 # notice_socket.js --------------------------------------------------------------------------------------------
 
 PLACE = "const place = it.placeOf({ cursor: 'a:b:10', stamp: '3-x' });"

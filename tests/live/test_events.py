@@ -110,7 +110,7 @@ async def test_with_once_the_answer_ends_when_the_page_is_caught_up(server, back
     ada = backstage.newcomer()
     poller = await listen(server, ada["session"], once=True)
     await poller.ends()
-    assert [frame["type"] for frame in poller.frames] == ["welcome"]
+    assert [frame["type"] for frame in poller.frames] == ["welcome", "heartbeat"]
     expected = []
 
     for number in range(3):
@@ -118,6 +118,25 @@ async def test_with_once_the_answer_ends_when_the_page_is_caught_up(server, back
         await poller.open()
         await poller.ends()
         assert poller.titles == expected
+
+
+async def test_a_poller_is_not_told_to_go_past_what_its_server_has_not_read_yet(kind, serve, behind, listen):
+    server = serve(kind.name, layer="none", LOG_LOOK_SECONDS=4, LOG_POLL_SECONDS=4)
+    poller = await listen(server, server.sessions["ada"], once=True)
+    await poller.ends()
+
+    backstage, sent = behind(server), []
+    while poller.all("welcome")[-1]["position"] == poller.all("heartbeat")[-1]["position"]:
+        sent.append(f"In the database, and no bell has rung: {len(sent)}")
+        backstage.send(sent[-1])
+        await poller.open()
+        await poller.ends()
+    assert sent[-1] not in poller.titles
+    while sent[-1] not in poller.titles:
+        await poller.open()
+        await poller.ends()
+
+    assert poller.titles == sent
 
 
 async def test_a_poller_begins_afresh_when_something_was_read_elsewhere(server, backstage, open_page, listen):

@@ -115,19 +115,17 @@ export class PollingLine {
   #hear(text) {
     const isFirst = this.readyState === WebSocket.CONNECTING
     if (this.readyState === WebSocket.CLOSED) return undefined
-    let here = null
+    let isWhole = false
     this.readyState = WebSocket.OPEN
     if (isFirst) this.onopen()
     for (const { kind, data } of eventsIn(text)) {
       const frame = JSON.parse(data)
       if (kind === "close") return frame.code
-      if (frame.type === "welcome") here = { type: "heartbeat", position: frame.position, delayed: frame.delayed }
+      if (frame.type === "welcome") isWhole = true
       if (frame.type !== "welcome" || isFirst) this.onmessage({ data })
       if (this.readyState === WebSocket.CLOSED) return undefined // the page begins afresh
     }
-    // Everything up to where the log stood is here, also where none of it was for us.
-    if (here) this.onmessage({ data: JSON.stringify(here) })
-    return here ? undefined : LOST
+    return isWhole ? undefined : LOST
   }
 }
 
