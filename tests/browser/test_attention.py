@@ -327,7 +327,7 @@ def test_a_toast_goes_by_itself_but_an_error_waits_until_it_is_dismissed(script)
 
     expect(toasts(script.page)).to_have_count(1)
     expect(toast(script.page, "Notice 2")).to_be_visible()
-    script.wait(600)
+    script.wait(20)
     toast(script.page, "Notice 2").get_by_role("button", name="Dismiss").click()
     expect(toasts(script.page)).to_have_count(0)
 
