@@ -52,10 +52,16 @@ def test_what_was_on_the_screen_is_seen_on_every_page_and_still_unread(open_inbo
     expect_unread_row(other, "Look at me")
 
 
-def test_what_was_on_the_screen_for_less_than_a_second_is_not_seen(visit, ada):
+@pytest.fixture
+def script(visit, ada):
+    """Ada's empty inbox, on a server that the test plays and a clock that it moves."""
     script = Script(visit(ada, None, for_good=True))
     script.open()
     script.welcome()
+    return script
+
+
+def test_what_was_on_the_screen_for_less_than_a_second_is_not_seen(script):
     script.notice(1)
     arrived = row(script.page, "Notice 1")
     arrived.evaluate(NOTICED_ON_THE_SCREEN)
@@ -67,10 +73,7 @@ def test_what_was_on_the_screen_for_less_than_a_second_is_not_seen(visit, ada):
     expect(arrived).to_have_attribute("data-seen", "true")
 
 
-def test_what_only_peeps_in_at_the_lower_edge_is_not_seen(visit, ada):
-    script = Script(visit(ada, None, for_good=True))
-    script.open()
-    script.welcome()
+def test_what_only_peeps_in_at_the_lower_edge_is_not_seen(script):
     script.notice(1)
     arrived = row(script.page, "Notice 1")
     box = arrived.bounding_box()
