@@ -18,7 +18,7 @@ from redis.exceptions import ConnectionError, TimeoutError
 NO_LAYER = "memory://"
 SCHEMES = ("redis://", "rediss://", "unix://")
 
-# A sender waits 1 s to connect and 2 s for an answer, and no more: the notice is stored already.
+# The layer waits 1 s to connect and 2 s for an answer; who rings a bell waits less (doorbell.py).
 PATIENCE: dict[str, Any] = {"socket_connect_timeout": 1, "socket_timeout": 2}
 
 

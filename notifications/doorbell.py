@@ -27,7 +27,10 @@ from notifications.entries import Entry
 logger = logging.getLogger(__name__)
 
 GROUP = "hubs"
-IMPATIENCE = 0.1  # seconds to wait for a Redis that did not answer the last time: it hangs, and so would each of us
+# Seconds to wait for an answer, which usually takes 0.1 ms. Somebody waits behind most bells, and behind a page that
+# sends, every other page of its process; hubs look at the log themselves after 1.5 s.
+BELL_PATIENCE = 0.5
+IMPATIENCE = 0.1  # for a Redis that did not answer the last time: it hangs, and so would each of us
 MAX_BYTES = 65_536  # a longer bell carries only the head, and hubs read the log
 
 
@@ -77,7 +80,7 @@ _decoder: msgspec.msgpack.Decoder[Bell] = msgspec.msgpack.Decoder(Bell)
 
 
 def ring(bell: Bell) -> int | None:
-    """Ring every hub's bell. Blocks for 3 s at the most; never raises on account of Redis.
+    """Ring every hub's bell. Blocks for 1 s at the most (a probe for 3 s); never raises on account of Redis.
 
     Without Redis, the hub of this process at least hears it; the others find the news in the log.
 
@@ -97,7 +100,7 @@ def ring(bell: Bell) -> int | None:
     layer: Any = get_channel_layer()
     channel = f"{settings.CHANNEL_LAYERS['default']['CONFIG']['prefix']}__group__{GROUP}"
     try:
-        client = _client(settings.REDIS_URL, IMPATIENCE if _was_silent else PATIENCE["socket_timeout"])
+        client = _client(settings.REDIS_URL, _patience(bell))
         heard = client.publish(channel, layer.serialize({"type": "bell", "bell": payload}))
         _was_silent = False
     except (redis.ConnectionError, redis.TimeoutError, redis.ResponseError) as error:
@@ -106,6 +109,13 @@ def ring(bell: Bell) -> int | None:
         _ring_here(bell)
         return None
     return int(heard)
+
+
+def _patience(bell: Bell) -> float:
+    """A probe asks whether Redis answers at all, however slowly; nobody waits for it."""
+    if isinstance(bell, Probe):
+        return float(PATIENCE["socket_timeout"])
+    return IMPATIENCE if _was_silent else BELL_PATIENCE
 
 
 def _ring_here(bell: Bell) -> None:
@@ -117,7 +127,8 @@ def _ring_here(bell: Bell) -> None:
 def _client(url: str, patience: float) -> redis.Redis:
     """One pool a process. A connection that Redis closed meanwhile is replaced once; a time-out is final."""
     retry = Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,))
-    return redis.Redis.from_url(url, retry=retry, **PATIENCE | {"socket_timeout": patience})
+    connect = min(patience, PATIENCE["socket_connect_timeout"])
+    return redis.Redis.from_url(url, retry=retry, socket_timeout=patience, socket_connect_timeout=connect)
 
 
 _was_silent = False  # the last bell of this process timed out

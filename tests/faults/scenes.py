@@ -31,7 +31,7 @@ ALL: dict[str, Scene] = {}
 EVERY_DOOR = {"python": 2, "admin": 1, "view": 1, "command": 1}
 BACK_SECONDS = 5  # a reader is back, once there is a server for it
 LATE_SECONDS = 2  # a notice, while Redis is away
-SENDER_SECONDS = 3  # what a sender may have to wait because of Redis, on top of the usual
+SENDER_SECONDS = 1  # what a sender may have to wait because of Redis, on top of the usual
 NOTICE_SECONDS = 35  # until both ends have noticed that their line is cut
 
 

@@ -87,24 +87,25 @@ class Writer:
         from notifications.sending import recall_notice, send_notice
 
         dice = self.chance.random()
-        values: dict[str, Any] = {
-            "title": title,
-            "audiences": [audience],
-            "body": f"{now()} {'x' * self._given['padding']}",
-        }
+        late = ROLLED_BACK + COMMITS_LATE
         try:
+            if late <= dice < late + RECALLS and self._mine:
+                recall_notice(self._mine.pop(self.chance.randrange(len(self._mine))))
+            values: dict[str, Any] = {
+                "title": title,
+                "audiences": [audience],
+                "body": f"{now()} {'x' * self._given['padding']}",
+            }
             if dice < ROLLED_BACK:
                 with transaction.atomic():
                     send_notice(**values)
                     transaction.set_rollback(True)
                 return "rolled back"
-            if dice < ROLLED_BACK + COMMITS_LATE:
+            if dice < late:
                 with transaction.atomic():
                     self._mine.append(send_notice(**values))
                     time.sleep(self.chance.random() * LATE_SECONDS)
                 return "accepted"
-            if dice < ROLLED_BACK + COMMITS_LATE + RECALLS and self._mine:
-                recall_notice(self._mine.pop(self.chance.randrange(len(self._mine))))
             if dice > 1 - WAITS:
                 values["publish_at"] = timezone.now() + timedelta(seconds=self.chance.random() * 2)
                 values["body"] = "0"  # late on purpose

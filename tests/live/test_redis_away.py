@@ -61,7 +61,7 @@ async def test_pages_stay_open_while_redis_is_away_and_get_every_notice_once(ser
         assert len(page.all("welcome")) == 1, "it was never closed"
 
 
-async def test_a_redis_that_hangs_delays_the_sender_by_three_seconds_at_most(server, valkey, backstage, open_page):
+async def test_a_redis_that_hangs_delays_the_sender_by_a_second_at_most(server, valkey, backstage, open_page):
     page = await open_page(server, server.sessions["ada"])
     started = time.monotonic()
     assert server.manage("send_notice", "As usual", "--everyone").stderr == ""
@@ -75,7 +75,7 @@ async def test_a_redis_that_hangs_delays_the_sender_by_three_seconds_at_most(ser
     assert result.returncode == 0
     assert result.stderr.startswith("warning: stored")
     assert "Traceback" not in result.stderr
-    assert took < usual + 3
+    assert took < usual + 1
     await page.receives("Redis hangs", seconds=3)
     assert await soon(lambda: readyz(server)["layer"] == "away")
     assert readyz(server)["ready"]
