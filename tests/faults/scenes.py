@@ -565,12 +565,16 @@ class Health:
 
 def p99_ms(stage: Stage, since: float, until: float) -> float:
     """Of what was sent in this time, to the quick readers the stage began with."""
-    delays = [
-        (seen.at - seen.sent) * 1000
+    return percentile(delays(stage, since, until, stage.first_readers), 0.99) * 1000
+
+
+def delays(stage: Stage, since: float, until: float, readers: float = float("inf")) -> list[float]:
+    """How many seconds each notice of this time took to each of the first readers. (A recall is of the past.)"""
+    return [
+        seen.at - seen.sent
         for seen in stage.seen()
-        if seen.kind == "notice" and since < seen.sent < until and not seen.flag and seen.reader < stage.first_readers
+        if seen.kind == "notice" and since < seen.sent < until and not seen.flag and seen.reader < readers
     ]
-    return percentile(delays, 0.99)
 
 
 def longest_absence(stage: Stage, since: float) -> float:
@@ -603,12 +607,7 @@ def check_goodbyes(stage: Stage, since: float) -> None:
 
 def check_lateness(stage: Stage, since: float, until: float) -> None:
     """What was sent meanwhile came soon, to whoever was connected; and nobody had to wait long to send."""
-    late = [
-        (seen.at - seen.sent, seen.notice)
-        for seen in stage.seen()
-        if seen.kind == "notice" and since < seen.sent < until and not seen.flag
-    ]
-    latest = max(late, default=(0.0, 0))[0]
+    latest = max(delays(stage, since, until), default=0.0)
     stage.figures["latest_s"] = max(latest, stage.figures.get("latest_s", 0))
     # A sender that waits for Redis has stored its notice before; the hubs look every 1.5 s.
     stage.promise(latest <= LATE_SECONDS + 0.5, f"a notice came {latest:.1f} s late")
@@ -622,8 +621,7 @@ def check_at_once(stage: Stage) -> None:
     stage.wait(2)
     since = now()
     stage.wait(4)
-    until = now() - 1
-    late = [s.at - s.sent for s in stage.seen() if s.kind == "notice" and since < s.sent < until]
+    late = delays(stage, since, now() - 1)
     stage.figures["p99_ms_afterwards"] = percentile(late, 0.99) * 1000
     stage.promise(bool(late) and percentile(late, 0.99) < 0.5, "notices do not come at once again")
 
