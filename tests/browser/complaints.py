@@ -12,8 +12,8 @@ TELL_BREACHES = """
 document.addEventListener("securitypolicyviolation", (event) =>
   console.error(`CSP: ${event.violatedDirective} ${event.blockedURI} ${event.sample}`))
 """
-# The browser's word for a server that is away; the pages themselves have nothing to say about it.
-LOST_CONNECTION = ("WebSocket connection to", "ERR_CONNECTION_REFUSED", "ERR_INTERNET_DISCONNECTED")
+# The browser's word for a server that is away, or about to go; the pages themselves have nothing to say about it.
+LOST_CONNECTION = ("WebSocket connection to", "net::ERR_", "status of 503")
 # A page registers its service worker once it has nothing better to do; most tests' devices have none.
 NO_WORKER = "Service Worker registration blocked by Playwright"
 
