@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -40,8 +41,7 @@ class Reason:
 def notice(request: SignedInRequest, pk: int) -> HttpResponse:
     """The whole of one notice, and what can be done with it."""
     shown = _visible(request, pk)
-    context = {"notice": shown, "reasons": _reasons(request, shown)}
-    return render(request, "notifications/notice.html", context)
+    return render(request, "notifications/notice.html", _context(request, shown))
 
 
 @login_required
@@ -50,7 +50,7 @@ def notice(request: SignedInRequest, pk: int) -> HttpResponse:
 def why(request: SignedInRequest, pk: int) -> HttpResponse:
     """Why this person got it, for a dialog."""
     shown = _visible(request, pk)
-    return render(request, "notifications/_why.html", {"notice": shown, "reasons": _reasons(request, shown)})
+    return render(request, "notifications/_why.html", _context(request, shown))
 
 
 @login_required
@@ -92,6 +92,11 @@ def _visible(request: SignedInRequest, pk: int) -> Notice:
     """What this person cannot see is not there, whether it exists or not."""
     found: Notice = get_object_or_404(visible_to(request.user).select_related("sender"), pk=min(pk, 2**63 - 1))
     return found
+
+
+def _context(request: SignedInRequest, shown: Notice) -> dict[str, Any]:
+    reasons = _reasons(request, shown)
+    return {"notice": shown, "reasons": reasons, "has_topic": any(reason.topic for reason in reasons)}
 
 
 def _reasons(request: SignedInRequest, shown: Notice) -> list[Reason]:

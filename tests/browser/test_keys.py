@@ -85,7 +85,7 @@ def test_the_question_mark_lists_all_keys(page):
 
     dialog = page.get_by_role("dialog", name="Keys")
     expect(dialog).to_be_visible()
-    for key in ("j", "k", "Enter", "e", "u", "x", "z", "/", "?"):
+    for key in ("j", "k", "Enter", "e", "u", "m", "x", "z", "/", "?"):
         expect(dialog.locator("kbd").get_by_text(key, exact=True).first).to_be_visible()
     page.keyboard.press("Escape")
     expect(dialog).to_be_hidden()

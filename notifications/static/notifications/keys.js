@@ -61,6 +61,8 @@ export class Keys {
         return () => this.#deed(row, isRead(row) ? "unread" : "read")
       case "r":
         return () => isRead(row) || this.#deed(row, "read")
+      case "m":
+        return () => row.querySelector(".notice-why").click()
       case "x":
       case "X":
         return () => this.#others.select(row, { range: shiftKey })
