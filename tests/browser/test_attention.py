@@ -223,6 +223,23 @@ def with_alerts(away_from_the_top, prefer, ada):
     return page
 
 
+SHOW_AND_CLOSE = """async () => {
+    const done = []
+    ServiceWorkerRegistration.prototype.showNotification = async () => {
+        await new Promise((resolve) => setTimeout(resolve, 200))
+        done.push("shown")
+    }
+    ServiceWorkerRegistration.prototype.getNotifications = async () => {
+        done.push("asked for")
+        return []
+    }
+    const { show, close } = await import("/static/notifications/desktop.js")
+    show({ id: 7, level: "info", title: "Backup finished", body: "" })
+    await close([7])
+    return done
+}"""
+
+
 def test_a_desktop_alert_is_really_shown(with_alerts, ada, send):
     sent = send("Backup finished", ada, body="42 GB")
 
@@ -253,6 +270,11 @@ def test_an_alert_goes_when_its_notice_is_read_elsewhere_or_recalled(with_alerts
     backstage.recall(recalled["id"])
 
     until_alerts(with_alerts)
+
+
+def test_no_alert_is_asked_for_while_one_is_about_to_be_shown(with_alerts):
+    """Chrome would forget the one that is on its way, and nobody could close it any more."""
+    assert with_alerts.evaluate(SHOW_AND_CLOSE) == ["shown", "asked for"]
 
 
 def test_clicking_an_alert_opens_the_notice_in_the_page_that_is_open(with_alerts, ada, send):

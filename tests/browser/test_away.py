@@ -22,6 +22,7 @@ from tests.browser.gestures import (
     mark_read,
     remember,
     titles,
+    until,
 )
 from tests.conftest import Serve
 from tests.live.backstage import Backstage
@@ -67,6 +68,23 @@ def test_when_the_server_is_back_the_page_shows_what_was_sent_meanwhile_once(ope
     expect(titles(page)).to_have_text(in_order)
     expect_unread(page, 4)
     assert has_not_reloaded(page)
+
+
+def test_a_filtered_page_that_could_not_ask_for_what_came_asks_when_it_is_live_again(open_inbox, ada, send, server):
+    page = open_inbox(ada, "/?level=error")
+    asked = []
+    page.route("**/?level=error*", lambda route: (asked.append(1), route.abort()))
+    send("A fire", ada, level="error")
+    until(page, lambda: asked)
+    page.unroute("**/?level=error*")
+    expect(titles(page)).to_have_count(0)
+
+    server.kill()
+    expect_reconnecting(page)
+    server.start()
+
+    expect_live(page)
+    expect(titles(page)).to_have_text(["A fire"])
 
 
 def test_every_tab_recovers_also_after_the_server_has_gone_again_and_again(open_inbox, ada, send, server):

@@ -36,6 +36,18 @@ def live(script):
     return script
 
 
+@pytest.mark.parametrize(("visibility", "title"), [("hidden", "(5) Notices"), ("visible", "Notices")])
+def test_the_count_in_the_title_waits_for_rows_only_where_they_can_be_seen(live, visibility, title):
+    assert live.page.title() == "Notices"
+    live.page.evaluate("state => Object.defineProperty(document, 'visibilityState', { value: state })", visibility)
+
+    for number in range(1, 6):
+        live.notice(number)
+    live.page.wait_for_timeout(300)  # real time, in which the page makes no frame: its clock stands still
+
+    assert live.page.title() == title
+
+
 def test_before_the_welcome_the_page_does_not_claim_to_be_live(script):
     expect(connection(script.page)).to_have_text("Connecting…")
 

@@ -212,6 +212,47 @@ def test_what_is_done_while_the_network_is_away_is_done_when_it_is_back(open_inb
     expect_unread(page, 0)
 
 
+def test_what_is_taken_back_elsewhere_comes_back_to_its_place_and_is_not_new(open_inbox, ada, send):
+    send("Below", ada)
+    send("Comes back", ada)
+    phone = open_inbox(ada)
+    page = open_inbox(ada)
+    row(page, "Below").focus()
+    page.keyboard.press("Shift")  # the keyboard is in the list: what is new waits
+    archive(phone, "Comes back")
+    expect(titles(page)).to_have_text(["Below"])
+
+    undo_bar(phone).get_by_role("button", name="Undo").click()
+
+    expect(titles(page)).to_have_text(["Comes back", "Below"])
+    expect(page.locator("#new-notices")).to_be_hidden()
+    expect(row(page, "Below")).to_be_focused()
+
+
+def test_what_is_taken_back_before_the_server_tells_of_it_stays(script):
+    page = script.page
+    for position in (1, 2):
+        script.notice(position)
+        script.wait(0.5)
+    archiving, undoing = [], []
+    page.route("**/archive/", lambda route: archiving.append(route))
+    page.route("**/undo/", lambda route: undoing.append(route))
+
+    archive(page, "Notice 2")
+    expect(titles(page)).to_have_text(["Notice 1"])
+    script.until(lambda: archiving)
+    undo_bar(page).get_by_role("button", name="Undo").click()
+    expect(titles(page)).to_have_text(["Notice 2", "Notice 1"])
+    told = {"position": script.position + 2, "changes": 1, "archived": [1_000_002]}
+    script.say(type="inbox", unread=7, unseen=7, **told)
+    expect_unread(page, 7)
+    archiving[0].fulfill(json={"count": 1, "change": 1})
+
+    script.until(lambda: undoing)
+    assert "change=1" in undoing[0].request.post_data
+    expect(titles(page)).to_have_text(["Notice 2", "Notice 1"])
+
+
 # Several at once --------------------------------------------------------------------------------------------
 
 
@@ -250,13 +291,18 @@ def test_everything_that_matches_can_be_selected_also_what_is_not_on_the_page(op
 # Why, and less of it ----------------------------------------------------------------------------------------
 
 
-def test_a_topic_can_be_muted_from_the_row(open_inbox, meet, send, backstage):
+@pytest.mark.parametrize("by", ["pointer", "keyboard"])
+def test_a_topic_can_be_muted_from_the_row(open_inbox, meet, send, backstage, by):
     dana = meet(topics=["deploys"])
-    backstage.send("Deploy is live", "topic:deploys")
+    title = f"Muted by {by}"
+    backstage.send(title, "topic:deploys")
     page = open_inbox(dana)
-    why = row(page, "Deploy is live").get_by_role("link", name="Why did I get this?")
 
-    why.click()
+    if by == "pointer":
+        row(page, title).get_by_role("link", name="Mute").click()
+    else:
+        row(page, title).focus()
+        page.keyboard.press("m")
     dialog = page.get_by_role("dialog", name="Why did I get this?")
     expect(dialog).to_contain_text("deploys")
     dialog.get_by_role("button", name="for 8 hours").click()
@@ -264,6 +310,18 @@ def test_a_topic_can_be_muted_from_the_row(open_inbox, meet, send, backstage):
     expect(dialog.get_by_role("button", name="Turn it on again")).to_be_visible()
     page.keyboard.press("Escape")
     expect(dialog).to_be_hidden()
+
+
+def test_where_nothing_can_be_muted_the_dialog_leads_to_the_preferences(open_inbox, ada, send):
+    send("For you alone", ada)
+    page = open_inbox(ada)
+
+    row(page, "For you alone").get_by_role("link", name="Mute").click()
+    dialog = page.get_by_role("dialog", name="Why did I get this?")
+    expect(dialog).to_contain_text("Only topics can be muted")
+    dialog.get_by_role("link", name="preferences").click()
+
+    expect(page.get_by_role("heading", name="Preferences")).to_be_visible()
 
 
 # Text and links ---------------------------------------------------------------------------------------------

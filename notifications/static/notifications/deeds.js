@@ -4,6 +4,7 @@ const ANSWER_WITHIN_MS = 10_000
 const AGAIN_AFTER_MS = 5_000 // while the socket lives and a request failed all the same
 const SEEN_APART_MS = 1_000
 const MOST_IDS = 500 // in one request
+const TOLD_AS = { read: ["read"], unread: ["marked_unread", "unarchived"], archive: ["archived"], unarchive: ["unarchived"] }
 
 /**
  * Keeps each deed until the server has confirmed it, and says it again on every new connection; one after the other,
@@ -17,6 +18,7 @@ export class Deeds extends EventTarget {
   #form
   #queue = []
   #current = null // the one that is under way
+  #takenBack = new Set() // until the server knows it, too
   #timer = 0
   #seen = new Set() // to be said together
   #seenTimer = 0
@@ -56,8 +58,20 @@ export class Deeds extends EventTarget {
       deed.answered(null)
       return true
     }
+    this.#takenBack.add(deed)
     const done = await deed.answer
-    return Boolean(done) && Boolean(await this.do("undo", { change: done.change }).answer)
+    const undone = done && (await this.do("undo", { change: done.change }).answer)
+    this.#takenBack.delete(deed)
+    return Boolean(undone)
+  }
+
+  /** An `inbox` frame without what was taken back before the server told of it; a `reset` will follow. */
+  stillWanted(frame) {
+    const wanted = { ...frame }
+    for (const { verb, ids = [] } of this.#takenBack) {
+      for (const name of TOLD_AS[verb] ?? []) wanted[name] = wanted[name]?.filter((id) => !ids.includes(id))
+    }
+    return wanted
   }
 
   /** An `inbox` frame: the answer to what was said through the socket. */

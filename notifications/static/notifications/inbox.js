@@ -20,6 +20,7 @@ export class Inbox extends EventTarget {
   #older = document.getElementById("older")
   #tab
   #isFiltered
+  #through // what was published up to here and is not shown is not new: it had left, or is somewhere else
   #takesNew // an older page stays as it is; only what was done with its notices follows
   #unbuilt = new Map() // newcomers by id, for which there is no row yet
   // The newest first: what is on the screen stands after the first slice, and the rest comes below.
@@ -28,11 +29,13 @@ export class Inbox extends EventTarget {
   #nextExpiry = Infinity
   #numbering = false
 
-  constructor({ list, counts, newcomers }) {
+  /** `through`: the position that the page was made at. */
+  constructor({ list, counts, newcomers, through }) {
     super()
     this.#list = list
     this.#counts = counts
     this.#newcomers = newcomers
+    this.#through = through
     this.#tab = list.dataset.tab
     this.#isFiltered = list.dataset.filtered === "true"
     this.#takesNew = list.dataset.newest === "true" && this.#tab !== "archived"
@@ -84,8 +87,11 @@ export class Inbox extends EventTarget {
     // What changed after it was published may have left this inbox meanwhile, or match the filter now.
     if (this.#isFiltered || position !== notice.published) this.#say("stale")
     else if (this.#belongsToNextPage(notice.published)) return
-    else if (this.#newcomers.mustWait) this.#hold(newcomerOf(frame))
-    else this.#buildSoon({ ...newcomerOf(frame), isFresh: true })
+    else {
+      this.#through = Math.max(this.#through, notice.published)
+      if (this.#newcomers.mustWait) this.#hold(newcomerOf(frame))
+      else this.#buildSoon({ ...newcomerOf(frame), isFresh: true })
+    }
   }
 
   #change(row, frame) {
@@ -205,7 +211,6 @@ export class Inbox extends EventTarget {
    */
   replace(page, position, asked = false) {
     this.#pace.finish()
-    const newest = Math.max(0, ...this.rows.map(publishedOf))
     const mustWait = !asked && this.#newcomers.mustWait && this.rows.length > 0
     const waited = this.#newcomers.dropAll()
     const known = new Set(waited.map(({ id }) => id))
@@ -216,13 +221,15 @@ export class Inbox extends EventTarget {
     let below = this.#list.firstElementChild
     for (const row of fresh) {
       const old = document.getElementById(row.id)
-      const isNew = !old && publishedOf(row) > newest
-      if (isNew && !isRead(row) && !known.has(idOf(row))) levels.push(row.dataset.level)
+      const isWaiting = known.has(idOf(row))
+      const isNew = !old && (isWaiting || publishedOf(row) > this.#through)
+      if (isNew && !isWaiting && !isRead(row)) levels.push(row.dataset.level)
       if (old) below = this.#renew(old, row).nextElementSibling
       else if (isNew && mustWait) this.#hold(newcomerFrom(document.adoptNode(row)))
       else this.#insert(document.adoptNode(row), false, below)
     }
     for (const newcomer of waited) if (newcomer.position > position) this.#hold(newcomer)
+    this.#through = Math.max(this.#through, position)
     this.setOlder(page)
     this.tellDays()
     this.#settle()
@@ -282,7 +289,8 @@ export class Inbox extends EventTarget {
   #buildSoon(newcomer) {
     this.#unbuilt.set(newcomer.id, newcomer)
     this.#pace.add(newcomer.id)
-    if (this.#pace.isBusy && !document.hidden) this.#counts.wait() // of a hidden page, the count is what is seen
+    // Of a hidden page, the count is what is seen; and it makes no frames in which rows could come.
+    if (this.#pace.isBusy && document.visibilityState === "visible") this.#counts.wait()
   }
 
   #built() {

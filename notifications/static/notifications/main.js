@@ -28,7 +28,7 @@ const newcomers = new Newcomers({ list, button: element("new-notices"), pause: e
 const counts = new Counts({
   unread: element("unread"), unseen: element("unseen"), all: element("count-all"), archived: element("count-archived"),
 })
-const inbox = new Inbox({ list, counts, newcomers })
+const inbox = new Inbox({ list, counts, newcomers, through: socket.position })
 const deeds = new Deeds({ socket, form: element("row-form") })
 const sight = new Sight()
 const announcer = new Announcer(element("announcer"))
@@ -57,9 +57,10 @@ function showNotice(frame) {
 function showDeeds(frame) {
   fetchedIsOld()
   deeds.confirmed(frame)
-  inbox.update(frame)
+  const wanted = deeds.stillWanted(frame)
+  inbox.update(wanted)
   counts.rebase(frame)
-  noLongerAttend([...(frame.read ?? []), ...(frame.archived ?? [])])
+  noLongerAttend([...(wanted.read ?? []), ...(wanted.archived ?? [])])
 }
 
 // Attention, as far as the person has said
