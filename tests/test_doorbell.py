@@ -132,7 +132,7 @@ async def test_a_bell_of_another_version_is_passed_over_and_the_next_one_heard(e
 async def test_who_has_closed_hears_nothing_and_hears_again_after_opening(ear):
     await ear.close()
     assert not ear.is_open
-    assert await asyncio.to_thread(ring, Probe(hub="missed")) == 0
+    await eventually(lambda: ring(Probe(hub="missed")) == 0)  # Valkey may not have noticed yet that we left
 
     await ear.open()
 
@@ -171,15 +171,18 @@ def test_a_ring_while_redis_is_stopped_returns_soon_and_raises_nothing(valkey, c
     assert "Redis did not take the bell" in caplog.text
 
 
-def test_a_redis_that_hangs_is_waited_for_half_a_second_once(valkey):
+def test_a_redis_that_hangs_is_waited_for_half_a_second_once_and_then_hardly_at_all(valkey):
     bell = AccessChanged(user_ids=[7])
     ring(bell)
     valkey.freeze()
 
-    for patience in (0.5, 0.1, 0.1):
-        started = time.monotonic()
-        assert ring(bell) is None
-        assert patience <= time.monotonic() - started < patience + 0.3
+    started = time.monotonic()
+    assert ring(bell) is None
+    assert 0.5 <= time.monotonic() - started < 1.5
+
+    started = time.monotonic()
+    assert [ring(bell) for _ in range(10)] == [None] * 10
+    assert 1 <= time.monotonic() - started < 3
 
 
 def test_a_redis_that_answers_slowly_is_given_time_again_once_a_probe_came_through(valkey):
@@ -189,11 +192,11 @@ def test_a_redis_that_answers_slowly_is_given_time_again_once_a_probe_came_throu
     assert ring(bell) is None
     threading.Timer(1, valkey.thaw).start()
 
-    assert ring(Probe(hub="waits for two seconds")) == 0
+    assert ring(Probe(hub="waits for two seconds")) is not None
 
     valkey.freeze()
     threading.Timer(0.3, valkey.thaw).start()
-    assert ring(bell) == 0, "it waits for longer than the 0.1 s of the impatient"
+    assert ring(bell) is not None, "it waits for longer than the 0.1 s of the impatient"
 
 
 def test_the_first_ring_after_a_restart_of_redis_arrives(valkey):

@@ -101,7 +101,7 @@ class NoticeBell extends HTMLElement {
     this.#changed()
   }
 
-  /** As far as this person wants such notices to go: docs/design.md, "Attention". The bell itself never goes beyond words. */
+  /** As far as this person wants such notices to go: docs/page.md, "Attention". The bell itself never goes beyond words. */
   async #receive({ id, level, published }, replayed) {
     const settings = JSON.parse(this.dataset.attention)
     if (settings.levels[level] === "nothing") {
