@@ -195,7 +195,7 @@ def test_a_redis_that_answers_slowly_is_given_time_again_once_a_probe_came_throu
     assert ring(Probe(hub="waits for two seconds")) is not None
 
     valkey.freeze()
-    threading.Timer(0.3, valkey.thaw).start()
+    threading.Timer(0.2, valkey.thaw).start()
     assert ring(bell) is not None, "it waits for longer than the 0.1 s of the impatient"
 
 
