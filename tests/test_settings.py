@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from daphne.management.commands.runserver import Command as DaphnesRunserver
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import get_commands, load_command_class
+from django.db import DatabaseError
+from django.db.utils import ConnectionHandler
 
 from config import redis
 from config.redis import channel_layer, embedded_url
@@ -85,11 +89,35 @@ def test_behind_tls_cookies_stay_there(tmp_path):
 # The database ---------------------------------------------------------------------------------------------
 
 
-def test_sqlite_is_fit_for_several_processes():
-    settings = database("sqlite:////tmp/x.sqlite3")
+@pytest.fixture
+def connect(tmp_path, django_db_blocker):
+    """A connection of its own to a SQLite database in this test's folder."""
+    handler = ConnectionHandler({"default": database(f"sqlite:///{tmp_path}/x.sqlite3")})
+    with django_db_blocker.unblock():
+        yield lambda: handler.create_connection("default")
 
-    assert settings["OPTIONS"]["transaction_mode"] == "IMMEDIATE"
-    assert "journal_mode=WAL" in settings["OPTIONS"]["init_command"]
+
+def test_sqlite_is_fit_for_several_processes_and_waits_for_the_disk(connect):
+    with closing(connect()) as connection, connection.cursor() as cursor:
+        answers = [cursor.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous")]
+
+    assert answers == ["wal", 2]
+    assert database("sqlite:////tmp/x.sqlite3")["OPTIONS"]["transaction_mode"] == "IMMEDIATE"
+
+
+def test_a_sqlite_database_that_cannot_be_opened_leaves_no_file_open(connect, tmp_path):
+    (tmp_path / "x.sqlite3").write_text("This is no database. " * 100)
+
+    gc.disable()
+    try:
+        for _ in range(3):
+            with pytest.raises(DatabaseError):
+                connect().ensure_connection()
+        still_open = [path for path in map(os.path.realpath, Path("/proc/self/fd").iterdir()) if str(tmp_path) in path]
+    finally:
+        gc.enable()
+
+    assert still_open == []
 
 
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql"])
