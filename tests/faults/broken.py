@@ -138,6 +138,11 @@ PROTECTIONS = {
         (("notifications/doorbell.py", "BELL_PATIENCE = 0.5", "BELL_PATIENCE = 20"),),
         "redis-frozen",
     ),
+    "closed-files": Protection(
+        "a SQLite connection that cannot be set up closes its files",
+        (("config/sqlite.py", "            self.close()\n", ""),),
+        "tests/test_settings.py -k leaves_no_file_open",
+    ),
     "all-or-none-sending": Protection(
         "notices and postings are stored in one transaction",
         (
