@@ -164,10 +164,11 @@ class NoticeBell extends HTMLElement {
     this.#refreshTimer ||= setTimeout(this.#refresh, TOGETHER_MS + SPREAD_MS * Math.random())
   }
 
-  /** Fetch them afresh, and the count with them; gives what came, or null. Asked twice at once, it fetches once. */
+  /** Fetch them afresh, and the count with them; gives what came, or null. Asked meanwhile, it fetches once more. */
   #refresh = () => {
     clearTimeout(this.#refreshTimer)
     this.#refreshTimer = 0
+    if (this.#fetching) this.#stale = true // its answer may be of before
     this.#fetching ??= this.#fetch().finally(() => (this.#fetching = null))
     return this.#fetching
   }
@@ -180,8 +181,12 @@ class NoticeBell extends HTMLElement {
     list.removeAttribute("aria-busy")
     this.#part(".trouble").hidden = page !== null
     this.#part(".loading").hidden = true
-    if (page === null) this.#stale = true
-    else this.#takeOver(page)
+    if (page === null) {
+      this.#stale = true
+      return null
+    }
+    this.#takeOver(page)
+    if (this.#stale) this.#refreshSoon()
     return page
   }
 
