@@ -125,7 +125,7 @@ def _ring_here(bell: Bell) -> None:
 
 @functools.cache
 def _client(url: str, patience: float) -> redis.Redis:
-    """One pool a process. A connection that Redis closed meanwhile is replaced once; a time-out is final."""
+    """One pool for each patience. A connection that Redis closed meanwhile is replaced once; a time-out is final."""
     retry = Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,))
     connect = min(patience, PATIENCE["socket_connect_timeout"])
     return redis.Redis.from_url(url, retry=retry, socket_timeout=patience, socket_connect_timeout=connect)
