@@ -4,23 +4,38 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 import time
 
+import redis
+from django.core.exceptions import SuspiciousOperation
 from django.db import InterfaceError, OperationalError
+
+# Trouble that comes from outside: its words are enough. Any other exception is a bug, and keeps its traceback.
+EXPECTED = (redis.RedisError, OSError, OperationalError, InterfaceError, SuspiciousOperation)
+BUGS_A_MINUTE = 10  # so many whole tracebacks of one message; further ones are only counted
 
 
 class OnceAMinute(logging.Filter):
-    """Lets a message through once a minute, as one line: its exception's words, without the traceback."""
+    """Lets a message of a logger through once a minute, as one line: an expected exception's words, no traceback.
+
+    A bug is logged with its whole traceback, up to BUGS_A_MINUTE times; how many were left out is said later.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        self._last: dict[str, float] = {}
+        self._last: dict[tuple[str, str], float] = {}
+        self._bugs: dict[tuple[str, str], tuple[float, int]] = {}  # when the minute began, and how many since
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if record.levelno >= logging.CRITICAL:
-            return True  # a fault of our own: all of it is wanted
         error = record.exc_info[1] if record.exc_info else None
-        cause = type(error).__name__ if error else str(record.msg)
+        if error and not is_expected(error):
+            return self._may_tell_bug(record)
+        if record.levelno >= logging.CRITICAL:
+            return True
+        # Django logs a refused request with the exception's words as the message, and a stranger may choose those.
+        is_all = error is not None and str(error) == str(record.msg)
+        cause = (record.name, type(error).__name__ if is_all else str(record.msg))
         now = time.monotonic()
         if now - self._last.get(cause, -60) < 60:
             return False
@@ -31,13 +46,30 @@ class OnceAMinute(logging.Filter):
             record.args = record.exc_info = record.exc_text = None
         return True
 
+    def _may_tell_bug(self, record: logging.LogRecord) -> bool:
+        cause, now = (record.name, str(record.msg)), time.monotonic()
+        began, count = self._bugs.get(cause, (now, 0))
+        if now - began >= 60:
+            if (left_out := count - BUGS_A_MINUTE) > 0:
+                record.msg = f"{record.msg} (and {left_out} more in an earlier minute)"
+            began, count = now, 0
+        self._bugs[cause] = (began, count + 1)
+        return count < BUGS_A_MINUTE
+
+
+def is_expected(error: BaseException) -> bool:
+    """Whether ``error`` is trouble from outside. SQLite calls also a wrong statement an OperationalError."""
+    wrong_statement = getattr(error.__cause__, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR
+    return isinstance(error, EXPECTED) and not wrong_statement
+
 
 class DatabaseAway(OnceAMinute):
     """A request that failed because the database is away, full or read-only: once a minute, as one line."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         error = record.exc_info[1] if record.exc_info else None
-        return super().filter(record) if isinstance(error, OperationalError | InterfaceError) else True
+        is_away = isinstance(error, OperationalError | InterfaceError) and is_expected(error)
+        return super().filter(record) if is_away else True
 
 
 class NoFault(logging.Filter):

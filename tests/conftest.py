@@ -134,6 +134,7 @@ def may_be_said_again() -> None:
         for each in getattr(logger, "filters", ()):
             if isinstance(each, OnceAMinute):
                 each._last.clear()
+                each._bugs.clear()
 
 
 @pytest.fixture

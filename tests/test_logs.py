@@ -6,6 +6,8 @@ import asyncio
 import logging
 
 import pytest
+from django.core.exceptions import DisallowedHost
+from django.db import DatabaseError, OperationalError, ProgrammingError, connection
 
 from config import logs
 from config.logs import NoFault, OnceAMinute
@@ -63,14 +65,60 @@ def test_trouble_is_one_line_with_its_cause_and_without_a_traceback(clock):
     assert line == "Unexpected exception in receive task ConnectionError('refused')"
 
 
-def test_a_fault_of_our_own_is_said_each_time_and_in_full(clock):
+def bug(name="test", error=None):
+    fault = record("Writing to a socket failed", error=error or ZeroDivisionError())
+    fault.name = name
+    return fault
+
+
+def test_a_fault_of_our_own_keeps_its_traceback(clock):
     once = OnceAMinute()
 
-    for _ in range(3):
-        fault = record("The hub failed", error=ZeroDivisionError())
-        fault.levelno = logging.CRITICAL
+    for error in (TypeError(), KeyError(), ProgrammingError()):
+        fault = bug(error=error)
         assert once.filter(fault)
         assert fault.exc_info
+
+
+def test_a_wrong_statement_is_a_fault_of_our_own_although_sqlite_calls_it_an_operational_error(clock, db):
+    with pytest.raises(DatabaseError) as caught, connection.cursor() as cursor:
+        cursor.execute("SELECT no_such_column")
+    fault = bug(error=caught.value)
+
+    assert OnceAMinute().filter(fault)
+    assert fault.exc_info
+
+
+def test_a_fault_of_our_own_does_not_silence_those_of_another_part(clock):
+    once = OnceAMinute()
+    assert once.filter(bug("notifications.live.hub"))
+
+    assert once.filter(bug("notifications.live.connection"))
+
+
+def test_expected_trouble_of_one_part_does_not_silence_that_of_another(clock):
+    once = OnceAMinute()
+
+    for message in ("No answer, trying again", "A page was sent away"):
+        assert once.filter(record(message, error=OperationalError("gone away")))
+
+
+def test_a_fault_of_our_own_that_does_not_end_is_said_ten_times_a_minute_and_counted(clock):
+    once = OnceAMinute()
+    assert [once.filter(bug()) for _ in range(15)] == [True] * 10 + [False] * 5
+
+    clock.now += 60
+    fault = bug()
+
+    assert once.filter(fault)
+    assert fault.getMessage() == "Writing to a socket failed (and 5 more in an earlier minute)"
+
+
+def test_whatever_name_a_stranger_asks_for_is_the_same_trouble(clock):
+    once = OnceAMinute()
+    asked = [DisallowedHost(f"Invalid HTTP_HOST header: '{name}'") for name in ("a.example", "b.example")]
+
+    assert [once.filter(record(str(error), error=error)) for error in asked] == [True, False]
 
 
 @pytest.mark.parametrize(
