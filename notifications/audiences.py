@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import difflib
+import json
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
+from django.db import connection
 from django.db.models import Q, QuerySet
+from django.db.models.expressions import RawSQL
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -106,15 +109,36 @@ def topics_called(slugs: Iterable[str]) -> list[Audience]:
 def _keys_of(kind: str, rows: QuerySet, field: str, names: Iterable[str]) -> list[object]:  # type: ignore[type-arg]
     names = list(dict.fromkeys(names))
     _check_storable(kind, names)
-    found = dict(rows.filter(**{f"{field}__in": names}).values_list(field, "pk")) if names else {}
+    found = dict(rows.filter(**{f"{field}__in": _any_of(names)}).values_list(field, "pk")) if names else {}
     for name in names:
         if name not in found:
-            # 1,000 candidates are compared in a few milliseconds; those that begin alike come first.
-            alike = Q(**{f"{field}__istartswith": name[:2]})
-            candidates = list(rows.filter(alike).values_list(field, flat=True)[:1000])
-            candidates += rows.exclude(alike).values_list(field, flat=True)[:1000]
-            raise UnknownAudience(kind, name, difflib.get_close_matches(name, candidates, n=3, cutoff=0.5))
+            raise UnknownAudience(kind, name, _nearest(rows, field, name))
     return [found[name] for name in names]
+
+
+def _any_of(values: Collection[str] | Collection[int]) -> RawSQL:
+    """These values as a subquery with a single parameter, however many they are.
+
+    One parameter for each would end at 32,766 (SQLite) or 65,535 (PostgreSQL), and an OR for each at 1,000 (SQLite).
+    """
+    if connection.vendor == "postgresql":
+        array = "bigint[]" if all(isinstance(value, int) for value in values) else "text[]"
+        return RawSQL(f"SELECT unnest(%s::{array})", [list(values)])
+    return RawSQL("SELECT value FROM json_each(%s)", [json.dumps(list(values))])
+
+
+def _nearest(rows: QuerySet, field: str, name: str) -> list[str]:  # type: ignore[type-arg]
+    """Up to three names that exist and resemble ``name``, in capitals or not.
+
+    1,000 candidates are compared in a few milliseconds; those that begin alike come first.
+    """
+    alike = Q(**{f"{field}__istartswith": name[:2]})
+    candidates: dict[str, list[str]] = {}
+    for some in (rows.filter(alike), rows.exclude(alike)):
+        for candidate in some.values_list(field, flat=True)[:1000]:
+            candidates.setdefault(candidate.casefold(), []).append(candidate)
+    close = difflib.get_close_matches(name.casefold(), candidates, n=3, cutoff=0.5)
+    return [candidate for folded in close for candidate in candidates[folded]][:3]
 
 
 def _check_storable(kind: str, names: Iterable[str]) -> None:
@@ -134,17 +158,23 @@ def check_exists(audiences: Iterable[Audience]) -> None:
     for audience in audiences:
         wanted.setdefault(audience.kind, set()).add(audience.key)
     if users := wanted.get("user"):
-        _check_all_found("user", users, get_user_model().objects.filter(is_active=True), "pk")
+        active = get_user_model().objects.filter(is_active=True)
+        _check_all_found("user", users, active.filter(pk__in=_any_of(_ids(users))).values_list("pk", flat=True))
     if groups := wanted.get("group"):
-        _check_all_found("group", groups, Group.objects.all(), "pk")
+        there = Group.objects.filter(pk__in=_any_of(_ids(groups)))
+        _check_all_found("group", groups, there.values_list("pk", flat=True))
     if topics := wanted.get("topic"):
-        _check_all_found("topic", topics, Topic.objects.all(), "slug")
+        _check_storable("topic", topics)
+        _check_all_found("topic", topics, Topic.objects.filter(slug__in=_any_of(topics)).values_list("slug", flat=True))
 
 
-def _check_all_found(kind: str, keys: set[str], rows: QuerySet, field: str) -> None:  # type: ignore[type-arg]
-    _check_storable(kind, keys)
-    found = {str(key) for key in rows.filter(**{f"{field}__in": keys}).values_list(field, flat=True)}
-    if missing := sorted(keys - found):
+def _ids(keys: Iterable[str]) -> list[int]:
+    """The ids that a database can be asked for: a bigint has 18 digits for certain."""
+    return [int(key) for key in keys if len(key) <= 18]
+
+
+def _check_all_found(kind: str, keys: set[str], found: Iterable[object]) -> None:
+    if missing := sorted(keys - {str(key) for key in found}):
         raise UnknownAudience(kind, missing[0])
 
 
@@ -174,16 +204,17 @@ def _plain_audiences_of(user: User) -> set[str]:
 
 
 def people_in(audiences: Iterable[Audience]) -> QuerySet[User]:
-    """The active users whom these audiences reach now, each once."""
+    """The active users whom these audiences reach now, each once. 100,000 named people are one condition."""
+    audiences = set(audiences)
     members = Q(pk=None)
+    if users := [int(audience.key) for audience in audiences if audience.kind == "user"]:
+        members |= Q(pk__in=_any_of(users))
     for audience in audiences:
         match audience.kind:
             case "everyone":
                 members |= Q(is_active=True)
             case "staff":
                 members |= Q(is_staff=True)
-            case "user":
-                members |= Q(pk=audience.key)
             case "group":
                 members |= Q(pk__in=Group.user_set.through.objects.filter(group_id=audience.key).values("user"))
             case "topic":
@@ -208,11 +239,11 @@ def in_words(audiences: Iterable[str]) -> dict[str, str]:
 def describe(audiences: Iterable[Audience]) -> list[str]:
     """The audiences in words, for a person: `everyone`, `ada`, `group Operations`, `topic deploys`."""
     audiences = list(audiences)
-    users = [a.key for a in audiences if a.kind == "user"]
-    groups = [a.key for a in audiences if a.kind == "group"]
+    users = [int(a.key) for a in audiences if a.kind == "user"]
+    groups = [int(a.key) for a in audiences if a.kind == "group"]
     User = get_user_model()
-    usernames = dict(User.objects.filter(pk__in=users).values_list("pk", User.USERNAME_FIELD)) if users else {}
-    group_names = dict(Group.objects.filter(pk__in=groups).values_list("pk", "name")) if groups else {}
+    usernames = dict(User.objects.filter(pk__in=_any_of(users)).values_list("pk", User.USERNAME_FIELD)) if users else {}
+    group_names = dict(Group.objects.filter(pk__in=_any_of(groups)).values_list("pk", "name")) if groups else {}
     words = []
     for audience in audiences:
         match audience.kind:

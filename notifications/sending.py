@@ -142,10 +142,14 @@ def _store(drafts: list[Draft], sender: User | None, source: str) -> list[Notice
         )
         for draft in drafts
     )
+    # 3 parameters each, and PostgreSQL takes 65,535 of them.
     Posting.objects.bulk_create(
-        Posting(notice=notice, audience=str(audience))
-        for notice, draft in zip(notices, drafts, strict=True)
-        for audience in draft.audiences
+        (
+            Posting(notice=notice, audience=str(audience))
+            for notice, draft in zip(notices, drafts, strict=True)
+            for audience in draft.audiences
+        ),
+        batch_size=10_000,
     )
     return notices
 

@@ -230,3 +230,26 @@ def test_audiences_are_described_in_words_a_person_knows():
 
 def test_audiences_of_people_and_groups_that_are_gone_are_still_described():
     assert describe([Audience("user", "999"), Audience("group", "999")]) == ["user:999", "group 999"]
+
+
+def test_twelve_hundred_named_people_are_found_checked_counted_and_described(django_assert_num_queries):
+    User = type(person("ada"))
+    User.objects.bulk_create(User(username=f"user{n}") for n in range(1200))
+    names = [f"user{n}" for n in range(1200)]
+
+    with django_assert_num_queries(1):
+        audiences = users_called(names)
+    with django_assert_num_queries(1):
+        check_exists(audiences)
+    with django_assert_num_queries(1):
+        assert people_in(audiences).count() == 1200
+    with django_assert_num_queries(1):
+        assert describe(audiences) == names
+
+
+@pytest.mark.parametrize(("asked", "there"), [("ANN", "ann"), ("Bran", "brAN"), ("ZOË", "zoë")])
+def test_the_nearest_names_are_found_whatever_the_case(asked, there):
+    person(there)
+
+    with pytest.raises(UnknownAudience, match=f"no user called '{asked}'; the nearest: {there}"):
+        users_called([asked])

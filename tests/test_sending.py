@@ -390,7 +390,7 @@ def test_ten_thousand_people_cost_no_more_queries_than_ten(audience):
 
 @on_commit
 def test_a_database_that_fails_half_way_stores_nothing(monkeypatch):
-    def fail(postings):
+    def fail(postings, **options):
         raise OperationalError("the connection is gone")
 
     monkeypatch.setattr(Posting.objects, "bulk_create", fail)
@@ -464,3 +464,17 @@ def test_somebody_with_the_permission_can_recall():
     notice = publish()
 
     assert recall_notice(notice, by=person("ada", may=["recall_notice"]))
+
+
+@on_commit
+def test_a_notice_to_thirty_thousand_named_people_is_stored_and_its_readers_are_counted():
+    # 90,000 values: more than PostgreSQL takes in one statement that it prepares.
+    ada = person("ada")
+    User.objects.bulk_create((User(username=f"user{n}") for n in range(30_000)), batch_size=10_000)
+    everybody = [f"user:{pk}" for pk in User.objects.values_list("pk", flat=True)]
+
+    notice = send(audiences=everybody)
+
+    assert notice.postings.count() == 30_001
+    inbox.readers_of(notice).count()
+    assert ada in {user for user in inbox.people_in(map(Audience.parse, everybody))}
