@@ -14,7 +14,7 @@ from tests.machine import ROOT
 STOREYS = [
     {"config.redis", "config.sqlite"},
     {"config.logs", "config.errors", "config.probes", "config.static", "config.settings"},
-    {"notifications.models", "notifications.prepared"},
+    {"notifications.models", "notifications.prepared", "notifications.sessions"},
     {
         "notifications.audiences",
         "notifications.frames",

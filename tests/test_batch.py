@@ -7,6 +7,7 @@ import threading
 import time
 
 import pytest
+from django.db import DataError, OperationalError
 
 from notifications.live.batch import AT_ONCE, VISITS, Batch
 
@@ -87,6 +88,35 @@ async def test_a_failure_is_told_to_each_asker_and_the_next_question_is_asked_an
 
     assert all(isinstance(answer, ZeroDivisionError) for answer in answers)
     assert await batch.ask(1) == 2
+
+
+async def test_one_bad_question_fails_nobody_elses():
+    def answer(questions):
+        if 13 in questions:
+            raise DataError
+        return {question: question * 2 for question in questions}
+
+    batch = Batch(answer)
+
+    answers = await asyncio.gather(*(batch.ask(n) for n in range(20)), return_exceptions=True)
+
+    assert isinstance(answers.pop(13), DataError)
+    assert answers == [n * 2 for n in range(20) if n != 13]
+
+
+async def test_a_database_that_is_away_is_not_asked_again_for_each_question():
+    visits = []
+
+    def answer(questions):
+        visits.append(questions)
+        raise OperationalError
+
+    batch = Batch(answer)
+
+    answers = await asyncio.gather(*(batch.ask(n) for n in range(20)), return_exceptions=True)
+
+    assert all(isinstance(answer, OperationalError) for answer in answers)
+    assert len(visits) <= 1 + VISITS
 
 
 async def test_what_is_asked_in_the_moment_in_which_a_visit_ends_is_answered_too():

@@ -13,7 +13,6 @@ from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY, get_user_model, load_backend
 from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.models import User
-from django.contrib.sessions.backends.db import SessionStore
 from django.contrib.sessions.models import Session
 from django.http import parse_cookie
 from django.http.request import split_domain_port, validate_host
@@ -25,6 +24,7 @@ from notifications.audiences import audiences_of_each
 from notifications.frames import CloseCode
 from notifications.inbox import Standing
 from notifications.models import ReadMark
+from notifications.sessions import SessionStore, is_session_key
 
 logger = logging.getLogger(__name__)
 
@@ -147,8 +147,9 @@ WITHDRAWN = Refusal(CloseCode.ACCESS_WITHDRAWN, "this account may not receive no
 
 
 def session_key_of(scope: Scope) -> str:
-    """The session's key in the cookies, or nothing."""
-    return parse_cookie(header(scope, b"cookie") or "").get(settings.SESSION_COOKIE_NAME, "")
+    """The session's key in the cookies, or nothing where there is none that Django could have made."""
+    key = parse_cookie(header(scope, b"cookie") or "").get(settings.SESSION_COOKIE_NAME, "")
+    return key if is_session_key(key) else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from typing import Generic, TypeVar
+
+from django.db import InterfaceError, OperationalError
 
 from notifications.live.database import in_database
 
@@ -16,6 +18,7 @@ AT_ONCE = 100  # questions in one visit: a few milliseconds, in which the event 
 GATHER_SECONDS = 0.02  # in a storm, so much is waited for others before each visit: 7 → 37 questions in one
 VISITS = 2  # under way at the same time: a second one, when the first is slow, or there is too much for one
 SLOW_SECONDS = 0.2
+DATABASE_AWAY = (OperationalError, InterfaceError)
 
 
 class Batch(Generic[K, V]):
@@ -59,12 +62,34 @@ class Batch(Generic[K, V]):
             if not asked:
                 return  # another visit took them meanwhile
             self._is_storm = len(asked) > 1
+            answers: Mapping[K, V | Exception]
             try:
-                answers = await in_database(self._answer, list(asked))
+                answers = await in_database(self._answers_to, list(asked))
             except Exception as error:  # whatever it is, each asker must hear of it
-                for future in asked.values():
-                    future.set_exception(error)
+                answers = dict.fromkeys(asked, error)
+            for question, future in asked.items():
+                answer = answers[question]
+                if isinstance(answer, Exception):
+                    future.set_exception(answer)
                     future.exception()  # nobody may be left to ask
-            else:
-                for question, future in asked.items():
-                    future.set_result(answers[question])
+                else:
+                    future.set_result(answer)
+
+    def _answers_to(self, questions: list[K]) -> Mapping[K, V | Exception]:
+        """All in one; where that fails, one by one, so that one bad question does not fail the others."""
+        try:
+            return self._answer(questions)
+        except DATABASE_AWAY:
+            raise  # each of the others would wait as long, for nothing
+        except Exception:
+            if len(questions) == 1:
+                raise
+        answers: dict[K, V | Exception] = {}
+        for question in questions:
+            try:
+                answers[question] = self._answer([question])[question]
+            except DATABASE_AWAY:
+                raise
+            except Exception as error:
+                answers[question] = error
+        return answers
