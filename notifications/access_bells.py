@@ -43,7 +43,7 @@ def _ring(user_ids: Iterable[int]) -> None:
         ring(bell)
 
     if ids:
-        transaction.on_commit(tell)
+        transaction.on_commit(tell, robust=True)
 
 
 def _person_saved(instance: User, created: bool, update_fields: frozenset[str] | None, **_: Any) -> None:

@@ -36,6 +36,7 @@ STATUS_WORDS: dict[str, _StrPromise] = {
     "scheduled": _("Scheduled"),
     "expired": _("Expired"),
     "recalled": _("Recalled"),
+    "failed": _("Failed"),
 }
 
 
@@ -92,6 +93,7 @@ class NoticeAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         "source",
         "key",
         "status",
+        "error",
         "created_at",
         "publish_at",
         "published_at",

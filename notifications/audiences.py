@@ -123,7 +123,7 @@ def _any_of(values: Collection[str] | Collection[int]) -> RawSQL:
     """
     if connection.vendor == "postgresql":
         array = "bigint[]" if all(isinstance(value, int) for value in values) else "text[]"
-        return RawSQL(f"SELECT unnest(%s::{array})", [list(values)])
+        return RawSQL(f"SELECT unnest(%s::{array})", [list(values)])  # noqa: S611  # one of two constants
     return RawSQL("SELECT value FROM json_each(%s)", [json.dumps(list(values))])
 
 

@@ -428,7 +428,7 @@ def _tell_on_commit(user: User, change: int, **what: Any) -> None:
         frame = _frame(standing, **what)
         ring(InboxChanged(user_id=user.pk, change=change, position=frame.position, text=encode(frame)))
 
-    transaction.on_commit(tell)
+    transaction.on_commit(tell, robust=True)
 
 
 def _frame(standing: Standing, **what: Any) -> Inbox:

@@ -80,7 +80,7 @@ _decoder: msgspec.msgpack.Decoder[Bell] = msgspec.msgpack.Decoder(Bell)
 
 
 def ring(bell: Bell) -> int | None:
-    """Ring every hub's bell. Blocks for 1 s at the most (a probe for 3 s); never raises on account of Redis.
+    """Ring every hub's bell. Blocks for 1 s at the most (a probe for 3 s); never raises.
 
     Without Redis, the hub of this process at least hears it; the others find the news in the log.
 
@@ -93,6 +93,18 @@ def ring(bell: Bell) -> int | None:
     if settings.REDIS_URL == NO_LAYER:
         _ring_here(bell)
         return None
+    try:
+        return _publish(bell)
+    except (redis.ConnectionError, redis.TimeoutError, redis.ResponseError) as error:
+        logger.warning("Redis did not take the bell; hubs will find it in the log: %s", error)
+    except Exception:
+        # What rings has been committed, so its caller must not fail any more: for example by settings of the layer.
+        logger.exception("The bell could not be rung; hubs will find it in the log")
+    _ring_here(bell)
+    return None
+
+
+def _publish(bell: Bell) -> int:
     global _was_silent
     payload = msgspec.msgpack.encode(bell)
     if len(payload) > MAX_BYTES and isinstance(bell, LogGrew):
@@ -103,11 +115,9 @@ def ring(bell: Bell) -> int | None:
         client = _client(settings.REDIS_URL, _patience(bell))
         heard = client.publish(channel, layer.serialize({"type": "bell", "bell": payload}))
         _was_silent = False
-    except (redis.ConnectionError, redis.TimeoutError, redis.ResponseError) as error:
+    except redis.RedisError as error:
         _was_silent = isinstance(error, redis.TimeoutError)
-        logger.warning("Redis did not take the bell; hubs will find it in the log: %s", error)
-        _ring_here(bell)
-        return None
+        raise
     return int(heard)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from datetime import UTC, datetime
 from itertools import groupby
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models import Exists, F, Max, OuterRef, Q, QuerySet, Subquery, prefetch_related_objects
 from django.utils import timezone
 
@@ -20,7 +21,11 @@ from notifications.entries import Entry, entry_of
 from notifications.models import Log, Notice, NoticeQuerySet, Posting
 from notifications.prepared import prepared
 
+logger = logging.getLogger(__name__)
+
 BATCH = 500  # notices published in one transaction
+MAX_ERROR = 1000  # characters kept of why a notice cannot be published
+DATABASE_AWAY = (OperationalError, InterfaceError)  # no fault of a notice
 # What is done for each notice is kept as SQL: putting one statement together costs Django 0.4 ms, six times a notice.
 LOG, NOTICE, POSTING = (model._meta.db_table for model in (Log, Notice, Posting))
 SOME_MOMENT = datetime(2000, 1, 1, tzinfo=UTC)  # stands in a compiled query for the moment of asking
@@ -77,13 +82,25 @@ def publish_due() -> Iterator[LogGrew]:
     """Give every notice that is waiting and due its position; gives the bell for each batch, once it is committed.
 
     The log's row is locked until the commit, so positions become visible in order. Senders that queue on the lock
-    find their notices already published by the one before. A notice that somebody else is changing at this moment
-    is skipped: that change publishes it when it commits.
+    find their notices already published by the one before. A notice that a recall is changing at this moment
+    is skipped: the recall publishes it when it commits.
+
+    A notice that cannot be published is set aside, and those behind it are published. A batch that fails is tried
+    again in halves, which finds the one notice among 500 in 9 attempts.
     """
-    was_last = False
+    was_last, size = False, BATCH
     while not was_last:
-        with transaction.atomic(), prepared():
-            bell, was_last = _publish_batch(_locked_log())
+        try:
+            with transaction.atomic(), prepared():
+                bell, was_last = _publish_batch(_locked_log(), size)
+        except DATABASE_AWAY:
+            raise
+        except Exception as error:  # whatever it is, it must not stop the notices of others
+            if size == 1:
+                _set_aside_first(error)
+            size = max(1, size // 2)
+            continue
+        size = min(BATCH, size * 2)
         if bell:
             yield bell
 
@@ -96,10 +113,16 @@ def publish_with(store: Callable[[], list[Notice]]) -> tuple[list[Notice], Publi
     Returns:
         The notices, and what was published; None if `publish_pending` is to be called, because something may be left.
     """
-    with transaction.atomic(), prepared():
-        notices = store()
-        log = next(iter(Log.objects.raw(*_compiled(_free_log))), None)
-        bell, was_last = _publish_batch(log) if log else (None, False)
+    try:
+        with transaction.atomic(), prepared():
+            notices = store()
+            log = next(iter(Log.objects.raw(*_compiled(_free_log))), None)
+            bell, was_last = _publish_batch(log) if log else (None, False)
+    except DATABASE_AWAY:
+        raise
+    except Exception:
+        with transaction.atomic():  # one of the batch cannot be published, perhaps another sender's: only store
+            return store(), None
     published = Published(len(bell.entries), ring(bell)) if bell else Published()
     return notices, published if was_last else None
 
@@ -166,16 +189,17 @@ def _entries(notices: Sequence[Notice]) -> list[Entry]:
 def _audiences_of(notices: Iterable[Notice]) -> dict[int, list[str]]:
     """For whom each of these notices is, by their ids."""
     audiences: dict[int, list[str]] = {notice.pk: [] for notice in notices}
-    marks = ", ".join(["%s"] * len(audiences))
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT notice_id, audience FROM {POSTING} WHERE notice_id IN ({marks})", list(audiences))
-        for notice, audience in cursor.fetchall():
-            audiences[notice].append(audience)
+        for pks in _pieces(list(audiences)):
+            marks = ", ".join(["%s"] * len(pks))
+            cursor.execute(f"SELECT notice_id, audience FROM {POSTING} WHERE notice_id IN ({marks})", pks)
+            for notice, audience in cursor.fetchall():
+                audiences[notice].append(audience)
     return audiences
 
 
-def _publish_batch(log: Log) -> tuple[LogGrew | None, bool]:
-    """Under the log's lock: the next ``BATCH`` notices get their positions, and so do those they supersede.
+def _publish_batch(log: Log, size: int = BATCH) -> tuple[LogGrew | None, bool]:
+    """Under the log's lock: the next ``size`` notices get their positions, and so do those they supersede.
 
     Returns:
         The bell for them, and whether no more are due.
@@ -183,13 +207,19 @@ def _publish_batch(log: Log) -> tuple[LogGrew | None, bool]:
     _fill_postings(log)
     now = timezone.now()
     first = log.head + 1
-    batch = {notice.pk: notice for notice in _lock_due(now)}
-    was_last = len(batch) < BATCH
-    superseded = [batch.setdefault(earlier.pk, earlier) for earlier in _superseded_by(batch.values())]
-    for earlier in superseded:
-        earlier.recalled_at, earlier.position = now, None
-    if superseded:
-        Notice.objects.filter(pk__in=[n.pk for n in superseded]).update(recalled_at=now, position=None)
+    due = list(_lock_due(now))
+    was_last = len(due) < BATCH and len(due) <= size
+    batch = {notice.pk: notice for notice in due[:size]}
+    earlier, busy = _superseded_by(batch.values())
+    for pk in [pk for pk, notice in batch.items() if notice.subject in busy and notice.published is None]:
+        del batch[pk]
+    superseded = [notice for notice in earlier if notice.subject not in busy]
+    # One object for each row, also for one that is due itself.
+    superseded = [batch.get(notice.pk, notice) for notice in superseded]
+    for notice in superseded:
+        _supersede(notice, now)
+    _write_superseded(superseded)
+    batch |= {notice.pk: notice for notice in superseded if notice.recalled_at}
     # One that was superseded before it was ever shown takes no place.
     shown = sorted((n for n in batch.values() if n.published is not None or n.recalled_at is None), key=lambda n: n.pk)
     for position, notice in enumerate(shown, start=log.head + 1):
@@ -261,28 +291,69 @@ def _execute(statement: str, *values: Any) -> None:
         cursor.execute(statement, values)
 
 
-def _superseded_by(batch: Collection[Notice]) -> list[Notice]:
-    """What has the key and audiences of one that ``batch``, in id order, shows for the first time, and came before.
+def _superseded_by(batch: Collection[Notice]) -> tuple[list[Notice], set[str | None]]:
+    """The earlier notices that a notice in ``batch`` supersedes: same subject, not recalled, locked.
 
-    One with a higher id came before, too, if it is published already: its transaction was the quicker one.
+    A notice came earlier if its id is lower, or if it is published already: then its transaction was the quicker one.
+
+    Returns:
+        These notices; and the subjects of which a recall holds a notice at this moment. That recall may be rolled
+        back, so a new notice of such a subject waits for the next look: two live notices never share a subject.
     """
-    keyed = [notice for notice in batch if notice.key and notice.published is None]
-    if not keyed:
-        return []
-    namesakes = Notice.objects.filter(key__in={notice.key for notice in keyed}, recalled_at=None)
-    earlier = list(namesakes.select_for_update(skip_locked=True))
-    audiences = _audiences_of([*keyed, *earlier])
+    newest = {notice.subject: notice.pk for notice in batch if notice.subject and notice.published is None}
+    if not newest:
+        return [], set()
+    came_before = Q(published__isnull=False) | Q(pk__lt=max(newest.values()))
+    namesakes = Notice.objects.filter(came_before, subject__in=list(newest), recalled_at=None)
+    subjects = {
+        pk: subject
+        for pk, subject, published in namesakes.values_list("pk", "subject", "published")
+        if published is not None or pk < newest[subject]
+    }
+    earlier = [notice for pks in _pieces(list(subjects)) for notice in _lock(pks)]
+    return earlier, {subjects[pk] for pk in subjects.keys() - {notice.pk for notice in earlier}}
 
-    def subject(notice: Notice) -> tuple[str, frozenset[str]]:
-        """What a notice is about, and for whom: a newer one with the same subject takes its place."""
-        return notice.key, frozenset(audiences[notice.pk])
 
-    newest = {subject(notice): notice.pk for notice in keyed}
-    return [
-        notice
-        for notice in earlier
-        if (newer := newest.get(subject(notice))) and (notice.pk < newer or notice.published is not None)
-    ]
+def _lock(pks: Collection[int]) -> QuerySet[Notice]:
+    """These notices, locked, without those that a recall holds.
+
+    Not against the key shares that new receipts take on their notice (PostgreSQL): a notice on 500 screens has one
+    nearly always in the seconds after it was published, and would be skipped then.
+    """
+    return Notice.objects.filter(pk__in=pks).select_for_update(skip_locked=True, no_key=True)
+
+
+def _supersede(notice: Notice, now: datetime) -> None:
+    """Recall a notice whose place a newer one takes. One that has expired is on no screen: it only loses its subject."""
+    if notice.published is not None and notice.expires_at and notice.expires_at <= now:
+        notice.subject = None
+    else:
+        notice.recalled_at, notice.position = now, None
+
+
+def _write_superseded(earlier: Collection[Notice]) -> None:
+    recalled = [notice for notice in earlier if notice.recalled_at]
+    for pks in _pieces([notice.pk for notice in recalled]):
+        Notice.objects.filter(pk__in=pks).update(recalled_at=recalled[0].recalled_at, position=None)
+    for pks in _pieces([notice.pk for notice in earlier if not notice.subject]):
+        Notice.objects.filter(pk__in=pks).update(subject=None)
+
+
+def _pieces(pks: list[int]) -> Iterator[list[int]]:
+    """Cut for statements: SQLite takes 250,000 parameters, psycopg 65,535 and its plans grow with them."""
+    for start in range(0, len(pks), BATCH):
+        yield pks[start : start + BATCH]
+
+
+def _set_aside_first(error: Exception) -> None:
+    """Take the first due notice, which alone failed with ``error``, out of the way of those behind it."""
+    with transaction.atomic():
+        _locked_log()
+        notice = next(iter(_lock_due(timezone.now())), None)
+        if notice is None:
+            return
+        Notice.objects.filter(pk=notice.pk).update(error=f"{type(error).__name__}: {error}"[:MAX_ERROR])
+    logger.error("Notice %d cannot be published, and is set aside", notice.pk, exc_info=error)
 
 
 def _lock_due(now: datetime) -> Iterable[Notice]:
@@ -298,7 +369,7 @@ def _locked_log() -> Log:
 
 
 def _due() -> QuerySet[Notice]:
-    return Notice.objects.due(SOME_MOMENT).order_by("id").select_for_update(skip_locked=True)[:BATCH]
+    return Notice.objects.due(SOME_MOMENT).order_by("id").select_for_update(skip_locked=True, no_key=True)[:BATCH]
 
 
 def _soonest() -> QuerySet[Notice]:

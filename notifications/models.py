@@ -89,9 +89,9 @@ class Source(models.TextChoices):
 
 class NoticeQuerySet(models.QuerySet["Notice"]):
     def waiting(self, now: datetime | None = None) -> NoticeQuerySet:
-        """To be (re)published at once or later. One that ended before it was ever shown waits no more."""
+        """To be (re)published at once or later. Not what ended before it was shown, nor what cannot be published."""
         ended = Q(recalled_at__isnull=False) | Q(expires_at__lte=now or timezone.now())
-        return self.filter(position=None).exclude(Q(published=None) & ended)
+        return self.filter(position=None, error="").exclude(Q(published=None) & ended)
 
     def due(self, now: datetime | None = None) -> NoticeQuerySet:
         return self.waiting(now).filter(Q(publish_at=None) | Q(publish_at__lte=now or timezone.now()))
@@ -129,8 +129,11 @@ class Notice(models.Model):
     expires_at = models.DateTimeField(_("expires"), null=True, blank=True)
     recalled_at = models.DateTimeField(_("recalled"), null=True, blank=True)
     published_at = models.DateTimeField(_("published"), null=True, blank=True)
-    published = models.BigIntegerField(null=True, blank=True, unique=True, editable=False)
-    position = models.BigIntegerField(null=True, blank=True, unique=True, editable=False)
+    published = models.BigIntegerField(null=True, blank=True, editable=False)
+    position = models.BigIntegerField(null=True, blank=True, editable=False)
+    # A digest of the key and the audiences; NULL without a key. A newer notice of the same subject supersedes this one.
+    subject = models.CharField(max_length=32, null=True, blank=True, editable=False)  # noqa: DJ001  # index without NULL
+    error = models.TextField(_("error"), blank=True, default="", editable=False, help_text="why it cannot be published")
 
     objects = NoticeQuerySet.as_manager()
 
@@ -143,7 +146,20 @@ class Notice(models.Model):
         ordering = ["-id"]
         default_permissions = ("view",)
         permissions = [("send_notice", _("Can send notices")), ("recall_notice", _("Can recall notices"))]
+        # Partial, so that PostgreSQL does not take these columns for what a foreign key may point to: an UPDATE of such
+        # a column waits for each transaction that writes a receipt of the notice.
+        constraints = [
+            models.UniqueConstraint(
+                fields=["published"], condition=Q(published__isnull=False), name="one_notice_at_published"
+            ),
+            models.UniqueConstraint(
+                fields=["position"], condition=Q(position__isnull=False), name="one_notice_at_position"
+            ),
+        ]
         indexes = [
+            models.Index(
+                fields=["subject"], condition=Q(recalled_at=None, subject__isnull=False), name="notice_live_subject"
+            ),
             models.Index(fields=["publish_at"], condition=Q(position=None), name="notice_waiting"),
             models.Index(fields=["published_at"], name="notice_published_at"),
         ]
@@ -157,8 +173,10 @@ class Notice(models.Model):
 
     @property
     def status(self) -> str:
-        """One of recalled, expired, live, scheduled, waiting."""
+        """One of failed, recalled, expired, live, scheduled, waiting."""
         now: datetime = timezone.now()
+        if self.error:
+            return "failed"
         if self.recalled_at:
             return "recalled"
         if self.expires_at and self.expires_at <= now:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -120,7 +121,7 @@ def send_notices(drafts: Iterable[Draft], *, sender: User | None = None, source:
     if transaction.get_connection().in_atomic_block:  # the caller's, which may go on for long, or be rolled back
         with transaction.atomic():
             notices = _store(drafts, sender, source)
-            transaction.on_commit(lambda: _publish(notices))
+            _publish_on_commit(notices)
         return notices
     notices, published = publish_with(lambda: _store(drafts, sender, source))
     _publish(notices, published)
@@ -135,6 +136,7 @@ def _store(drafts: list[Draft], sender: User | None, source: str) -> list[Notice
             level=draft.level,
             url=draft.url,
             key=draft.key,
+            subject=subject_of(draft.key, draft.audiences),
             publish_at=draft.publish_at,
             expires_at=draft.expires_at,
             sender=sender,
@@ -184,9 +186,25 @@ def recall_notice(notice: Notice, *, by: User | None = None) -> bool:
             recalled_at=timezone.now(), position=None
         )
         if recalled:
-            transaction.on_commit(lambda: _publish([notice]))
+            _publish_on_commit([notice])
     notice.refresh_from_db()
     return bool(recalled)
+
+
+def subject_of(key: str, audiences: Iterable[Audience | str]) -> str | None:
+    """What a notice is about, and for whom: a newer one with the same subject takes its place. None without a key."""
+    if not key:
+        return None
+    words = "\0".join([key, *sorted({str(audience) for audience in audiences})])
+    return hashlib.blake2b(words.encode(), digest_size=16).hexdigest()
+
+
+def _publish_on_commit(notices: list[Notice]) -> None:
+    def publish() -> None:
+        _publish(notices)
+
+    # Robust: whatever fails here, the caller's transaction is committed, and its other hooks are still to run.
+    transaction.on_commit(publish, robust=True)
 
 
 def _publish(notices: Iterable[Notice], published: Published | None = None) -> None:
@@ -196,6 +214,9 @@ def _publish(notices: Iterable[Notice], published: Published | None = None) -> N
     except DatabaseError as error:
         # The rows are committed: a server's next look at the log publishes them.
         logger.error("Stored, but not published yet: %s", error)
+        return
+    except Exception:  # a fault of ours, but what called us has committed
+        logger.exception("Stored, but not published yet")
         return
     for notice in notices:
         notice.heard_by = published.heard_by

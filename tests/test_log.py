@@ -13,7 +13,9 @@ from importlib import import_module
 
 import pytest
 from django.apps import apps
-from django.db import connection, transaction
+from django.contrib.auth import get_user_model
+from django.db import OperationalError, connection, transaction
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -22,7 +24,7 @@ from notifications import log
 from notifications.audiences import audiences_of
 from notifications.inbox import newest, standing_of
 from notifications.log import Place, entries_after, entries_for, head, next_due, publish_pending
-from notifications.models import Log, Notice, Posting
+from notifications.models import Log, Notice, Posting, Receipt
 from notifications.sending import Draft, recall_notice, send_notices
 from tests.people import group, person, publish, send
 
@@ -407,6 +409,150 @@ def test_a_recalled_notice_that_moves_supersedes_nothing():
     publish_pending()
 
     assert live_titles() == ["91 %"]
+
+
+@on_commit
+def test_a_notice_is_superseded_while_somebody_marks_it_seen():
+    """PostgreSQL locks the notice that a new receipt points to; a notice on 500 screens is nearly always locked so."""
+    ada, old = person("ada"), publish("91 %", key="disk")
+    written, may_commit = threading.Event(), threading.Event()
+
+    def mark_seen():
+        try:
+            with transaction.atomic():
+                Receipt.objects.create(user=ada, notice=old, published=old.published)
+                if connection.vendor == "postgresql":
+                    connection.check_constraints()  # the lock comes with the check, which else waits for the commit
+                    with connection.cursor() as cursor:
+                        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+                written.set()
+                assert may_commit.wait(10)
+        finally:
+            connection.close()
+
+    def supersede():
+        try:
+            return publish("92 %", key="disk")
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(2) as threads:
+        marking = threads.submit(mark_seen)
+        assert written.wait(10)
+        superseding = threads.submit(supersede)
+        if connection.vendor == "postgresql":  # SQLite's waits for its turn
+            superseding.result(10)
+        may_commit.set()
+        marking.result(20)
+        superseding.result(20)
+
+    assert live_titles() == ["92 %"]
+
+
+@on_commit
+def test_a_notice_waits_while_the_earlier_one_is_being_recalled_and_supersedes_it_if_that_is_undone():
+    old = publish("91 %", key="disk")
+    recalled, may_end = threading.Event(), threading.Event()
+
+    def recall_and_think_better_of_it():
+        try:
+            with transaction.atomic():
+                recall_notice(old)
+                recalled.set()
+                assert may_end.wait(10)
+                transaction.set_rollback(True)
+        finally:
+            connection.close()
+
+    def supersede():
+        try:
+            publish("92 %", key="disk")
+            publish("something else")
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(2) as threads:
+        recalling = threads.submit(recall_and_think_better_of_it)
+        assert recalled.wait(10)
+        superseding = threads.submit(supersede)
+        if connection.vendor == "postgresql":
+            superseding.result(10)
+            assert live_titles() == ["91 %", "something else"], "nobody else waits for the recall"
+        may_end.set()
+        recalling.result(20)
+        superseding.result(20)
+    publish_pending()
+
+    assert live_titles() == ["92 %", "something else"]
+
+
+def test_one_key_used_for_many_people_costs_what_it_costs_for_one(django_assert_num_queries):
+    ada, others = person("ada"), range(10_000, 12_000)
+    publish("first", [f"user:{ada.pk}"], key="invoice")
+    with CaptureQueriesContext(connection) as alone:
+        publish("second", [f"user:{ada.pk}"], key="invoice")
+    for each in others:
+        get_user_model().objects.create(pk=each, username=f"person {each}")
+    send_notices(Draft(title="invoice", audiences=[f"user:{each}"], key="invoice") for each in others)
+    publish_pending()
+    assert Notice.objects.live().count() == len(others) + 1
+
+    with django_assert_num_queries(len(alone)):
+        publish("third", [f"user:{ada.pk}"], key="invoice")
+
+    assert Notice.objects.live().count() == len(others) + 1
+    assert "third" in live_titles()
+
+
+def test_earlier_ones_that_have_expired_are_not_moved_and_are_looked_at_once(bells):
+    old = publish("91 %", key="disk", expires_at=timezone.now() + HOUR)
+    Notice.objects.filter(pk=old.pk).update(expires_at=timezone.now() - HOUR)
+
+    publish("92 %", key="disk")
+
+    old.refresh_from_db()
+    assert (old.status, old.position, old.subject) == ("expired", 1, None)
+    assert [entry.title for entry in bells[1].entries] == ["92 %"]
+
+
+@pytest.mark.parametrize("sent_at_once", [1, 700])
+def test_a_notice_that_cannot_be_published_is_set_aside_and_stops_nobody(monkeypatch, caplog, sent_at_once):
+    of_notice = log.entry_of
+
+    def entry_of(notice, audiences):
+        if notice.title == "impossible":
+            raise ValueError("no entry can be made of it")
+        return of_notice(notice, audiences)
+
+    monkeypatch.setattr(log, "entry_of", entry_of)
+    titles = [f"before {n}" for n in range(sent_at_once)] + ["impossible"] + [f"after {n}" for n in range(sent_at_once)]
+
+    send_notices(Draft(title=title, audiences=["everyone"]) for title in titles)
+    publish_pending()
+
+    assert [notice.title for notice in Notice.objects.live().order_by("position")] == [
+        title for title in titles if title != "impossible"
+    ]
+    aside = Notice.objects.get(title="impossible")
+    assert (aside.status, aside.error) == ("failed", "ValueError: no entry can be made of it")
+    assert next_due() is None
+    assert f"Notice {aside.pk} cannot be published" in caplog.text
+
+
+def test_a_database_that_is_away_sets_nothing_aside(monkeypatch):
+    notice = send()
+
+    def away(*_):
+        raise OperationalError("the connection is gone")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(log, "_write_new", away)
+        with pytest.raises(OperationalError):
+            publish_pending()
+    publish_pending()
+
+    notice.refresh_from_db()
+    assert (notice.status, notice.error) == ("live", "")
 
 
 # Recalling ------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -477,4 +478,46 @@ def test_a_notice_to_thirty_thousand_named_people_is_stored_and_its_readers_are_
 
     assert notice.postings.count() == 30_001
     inbox.readers_of(notice).count()
-    assert ada in {user for user in inbox.people_in(map(Audience.parse, everybody))}
+    assert ada in set(inbox.people_in(map(Audience.parse, everybody)))
+
+
+# Work after the commit ------------------------------------------------------------------------------------
+
+
+@on_commit
+@pytest.mark.parametrize("within_a_transaction", [True, False])
+def test_a_doorbell_that_cannot_be_rung_harms_neither_the_caller_nor_the_callers_other_hooks(
+    settings, caplog, within_a_transaction
+):
+    settings.CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}  # it has no prefix
+    others = []
+
+    with transaction.atomic() if within_a_transaction else nullcontext():
+        notice = send_notice(title="Stored", audiences=["everyone"])
+        transaction.on_commit(lambda: others.append("ran"))
+
+    assert others == ["ran"]
+    assert Notice.objects.get(pk=notice.pk).status == "live"
+    assert notice.heard_by is None
+    assert "KeyError" in caplog.text
+
+
+@on_commit
+@pytest.mark.parametrize("within_a_transaction", [True, False])
+def test_publishing_that_fails_after_the_commit_harms_neither_the_caller_nor_the_callers_other_hooks(
+    monkeypatch, caplog, within_a_transaction
+):
+    def fail():
+        raise RuntimeError("nobody expected this")
+
+    monkeypatch.setattr(sending, "publish_pending", fail)
+    monkeypatch.setattr(sending, "publish_with", lambda store: (store(), None))
+    others = []
+
+    with transaction.atomic() if within_a_transaction else nullcontext():
+        notice = send_notice(title="Stored", audiences=["everyone"])
+        transaction.on_commit(lambda: others.append("ran"))
+
+    assert others == ["ran"]
+    assert Notice.objects.filter(pk=notice.pk).exists()
+    assert "nobody expected this" in caplog.text
