@@ -6,6 +6,7 @@ generated SECRET_KEY); the real environment wins.
 
 from __future__ import annotations
 
+import re
 import warnings
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,7 @@ CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 HTTPS_ONLY = env.bool("HTTPS_ONLY", default=False)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS_ONLY
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS_ONLY else 0
+SECURE_SSL_REDIRECT = HTTPS_ONLY
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 CONTENT_SECURITY_POLICY = {
@@ -115,12 +117,16 @@ AUTH_PASSWORD_VALIDATORS = [
 
 # What is kept ---------------------------------------------------------------------------------------------
 
-DATABASE_URL = env.str("DATABASE_URL", default="") or f"sqlite:///{DATA_DIR / 'db.sqlite3'}"
+DATABASE_URL = env.str("DATABASE_URL", default="")
 
 
 def database(url: str) -> dict[str, Any]:
-    """Django's settings for one database URL: PostgreSQL with a pool, SQLite fit for several processes."""
-    settings: dict[str, Any] = environ.Env.db_url_config(url)
+    """Django's settings for one database URL: PostgreSQL with a pool, SQLite fit for several processes.
+
+    Without a URL it is SQLite in DATA_DIR, whose path may have any character, also those that end a URL's path.
+    """
+    in_data_dir = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(DATA_DIR / "db.sqlite3")}
+    settings: dict[str, Any] = environ.Env.db_url_config(url) if url else in_data_dir
     if "postgresql" in settings["ENGINE"]:
         settings["OPTIONS"] = {
             # 4 threads serve the sockets, the rest is for pages; wait 5 s for a free connection, then say so.
@@ -154,6 +160,11 @@ PORT = env.int("PORT", default=8000)
 WS_MAX_BYTES = env.int("WS_MAX_BYTES", default=1_048_576)  # largest inbound message
 WS_RATE_LIMIT = env.int("WS_RATE_LIMIT", default=10)  # inbound frames a second, each socket; 0 = off
 WS_ALLOWED_ORIGINS = env.list("WS_ALLOWED_ORIGINS", default=[])  # beside the page's own
+for origin in WS_ALLOWED_ORIGINS:
+    if not re.fullmatch(r"https?://[^/?#@\s]+", origin):  # browsers send no path with it, so it would match nothing
+        raise ImproperlyConfigured(
+            f"WS_ALLOWED_ORIGINS={origin!r}: write scheme, host and port alone, such as https://www.example.com"
+        )
 WS_CONNECTIONS_PER_USER = env.int("WS_CONNECTIONS_PER_USER", default=20)
 HEARTBEAT_SECONDS = env.float("HEARTBEAT_SECONDS", default=25.0)  # below the 60 s that many proxies allow
 HEARTBEAT_ANSWER_SECONDS = env.float("HEARTBEAT_ANSWER_SECONDS", default=10.0)
@@ -175,6 +186,7 @@ LANGUAGE_COOKIE_SECURE = HTTPS_ONLY
 TIME_ZONE = env.str("TIME_ZONE", default="") or "UTC"
 USE_TZ = True
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 1100  # a deed names up to 1,000 notices
+FILE_UPLOAD_MAX_MEMORY_SIZE = 4 * 1_048_576  # as large as a request may be (live/http.py): none is spooled to a disk
 STATIC_URL = "static/"
 STATIC_ROOT = DATA_DIR / "static"
 STORAGES = {

@@ -11,7 +11,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Struct
 
-MAX_CLIENT_BYTES = 4096  # a client's longest frame: `read` with 500 ids
+MAX_CLIENT_BYTES = 12_288  # a client's longest frame: `read` with 500 ids of 19 digits, a bigint's most
 MAX_IDS = 500
 
 Whole = Annotated[int, Meta(ge=0, le=2**63 - 1)]  # what a database's bigint can hold

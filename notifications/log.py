@@ -308,7 +308,7 @@ def _superseded_by(batch: Collection[Notice]) -> tuple[list[Notice], set[str | N
     subjects = {
         pk: subject
         for pk, subject, published in namesakes.values_list("pk", "subject", "published")
-        if published is not None or pk < newest[subject]
+        if subject and (published is not None or pk < newest[subject])
     }
     earlier = [notice for pks in _pieces(list(subjects)) for notice in _lock(pks)]
     return earlier, {subjects[pk] for pk in subjects.keys() - {notice.pk for notice in earlier}}
@@ -324,7 +324,7 @@ def _lock(pks: Collection[int]) -> QuerySet[Notice]:
 
 
 def _supersede(notice: Notice, now: datetime) -> None:
-    """Recall a notice whose place a newer one takes. One that has expired is on no screen: it only loses its subject."""
+    """Recall a notice whose place a newer one takes. One that has expired is on no screen, and stays."""
     if notice.published is not None and notice.expires_at and notice.expires_at <= now:
         notice.subject = None
     else:

@@ -188,7 +188,7 @@ class Notice(models.Model):
     @property
     def is_link(self) -> bool:
         """Whether a click may follow `url`. `send_notice` refuses the others; a page should not have to trust that."""
-        return self.url.lower().startswith(("https://", "http://", "/"))
+        return self.url.lower().startswith(("https://", "http://", "/")) and not self.url.startswith(("//", "/\\"))
 
     @property
     def sender_name(self) -> str:

@@ -168,17 +168,17 @@ def test_a_read_frame_may_name_500_ids_and_no_more():
         decode(json.dumps({"type": "read", "ids": [1] * (MAX_IDS + 1)}))
 
 
-def test_a_frame_may_have_4096_bytes_and_no_more():
+def test_a_frame_may_have_12288_bytes_and_no_more():
     room = MAX_CLIENT_BYTES - len('{"type":"alive","position":1,"x":""}')
     assert decode('{"type":"alive","position":1,"x":"%s"}' % ("x" * room)) == Alive(position=1)
 
-    with pytest.raises(BadFrame, match="4097 bytes; 4096 is the most"):
+    with pytest.raises(BadFrame, match="12289 bytes; 12288 is the most"):
         decode('{"type":"alive","position":1,"x":"%s"}' % ("x" * room + "x"))
 
 
 def test_bytes_are_counted_not_characters():
-    with pytest.raises(BadFrame, match="4100 bytes"):
-        decode("é" * 2050)
+    with pytest.raises(BadFrame, match="12300 bytes"):
+        decode("é" * 6150)
 
 
 # Every text that Python can hold, lone surrogates among them.
@@ -226,3 +226,9 @@ def test_a_close_code_says_by_its_range_whether_to_come_back():
         "ACCESS_WITHDRAWN",
         "TOO_MANY_CONNECTIONS",
     }
+
+
+def test_as_many_ids_as_may_be_named_fit_into_one_frame_however_long_they_are():
+    longest = [2**63 - 1] * MAX_IDS
+
+    assert decode(json.dumps({"type": "read", "ids": longest})) == Read(ids=longest)

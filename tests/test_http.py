@@ -102,3 +102,59 @@ async def test_a_page_that_goes_away_before_it_is_held_is_no_fault():
         writer.close()
 
         assert await asyncio.wait_for(held, 5) is None
+
+
+# The size of a request ------------------------------------------------------------------------------------
+
+
+async def test_a_body_that_arrives_together_with_its_head_does_not_count_as_head():
+    async with serving(app) as target:
+        for _ in range(5):  # how much of it comes in one piece with the head is chance
+            reader, writer = await target.line()
+            writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n" + b"x" * 100_000)
+
+            assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
+            assert (await reader.read(100)).endswith(b"100000\r\n0\r\n\r\n")
+            writer.close()
+
+
+async def test_a_body_that_is_announced_as_too_large_is_refused_before_it_comes(monkeypatch):
+    seen = []
+
+    async def never(scope, receive, send):
+        seen.append(scope)
+
+    async with serving(never) as target:
+        reader, writer = await target.line()
+        writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 300000000\r\n\r\n" + b"x" * 1_000_000)
+
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 413 ")
+        assert b"4194304 bytes" in await reader.readline()
+        await rest_of(reader)
+
+        assert seen == []
+        writer.close()
+
+
+async def test_a_body_in_chunks_is_cut_off_where_it_is_too_large(monkeypatch):
+    monkeypatch.setattr(http, "MAX_BODY_BYTES", 100_000)
+    async with serving(app) as target:
+        reader, writer = await target.line()
+        writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+        writer.writelines([b"%x\r\n%b\r\n" % (10_000, b"x" * 10_000)] * 11)
+
+        assert await rest_of(reader) in (b"", None)
+        writer.close()
+
+
+async def test_the_largest_body_is_read(monkeypatch):
+    monkeypatch.setattr(http, "MAX_BODY_BYTES", 100_000)
+    async with serving(app) as target:
+        reader, writer = await target.line()
+        for _ in range(2):  # each request on a line has its own measure
+            writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n" + b"x" * 100_000)
+
+            assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
+            assert (await reader.readuntil(b"0\r\n\r\n")).startswith(b"6\r\n100000")
+        writer.close()

@@ -202,3 +202,29 @@ def test_runserver_is_daphnes_and_nobody_else_pays_for_it():
 
     assert isinstance(load_command_class(get_commands()["runserver"], "runserver"), DaphnesRunserver)
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, check=False).returncode == 0
+
+
+# Addresses ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("origin", ["https://friend.example/", "friend.example", "https://friend.example/page", "*"])
+def test_an_origin_that_no_browser_sends_is_refused_at_the_start(tmp_path, origin):
+    result = settings_with(tmp_path, WS_ALLOWED_ORIGINS=f"https://good.example:8443,{origin}")
+
+    assert result.returncode != 0
+    assert f"WS_ALLOWED_ORIGINS='{origin}': write scheme, host and port alone" in result.stderr
+
+
+def test_behind_tls_plain_http_is_sent_to_https(tmp_path):
+    result = settings_with(tmp_path, "settings.SECURE_SSL_REDIRECT, settings.SESSION_COOKIE_SECURE", HTTPS_ONLY="true")
+
+    assert result.stdout.strip() == "(True, True)"
+
+
+@pytest.mark.parametrize("folder", ["d#1", "d?q=1", "d%20x", "with spaces", "d;x", "ü", "d&a=b"])
+def test_the_database_is_in_the_data_folder_whatever_its_path_has(tmp_path, folder):
+    data_dir = str(tmp_path / folder)
+
+    result = settings_with(tmp_path, "settings.DATABASES['default']['NAME']", DATA_DIR=data_dir)
+
+    assert result.stdout.strip() == f"{data_dir}/db.sqlite3"

@@ -787,6 +787,7 @@ def test_a_probe_may_ask_by_an_address_that_pages_are_not_served_by(client, path
 def readiness(hub):
     request = AsyncRequestFactory().get("/readyz")
     request.scope["hub"] = hub
+    request.META["REMOTE_ADDR"] = "127.0.0.1"
     answer = health.readyz(request)
     return answer.status_code, json.loads(answer.content)
 
@@ -856,3 +857,23 @@ def test_all_read_is_not_undone_by_an_older_page(client, ada):
     client.post("/read-all/", {"through": 1})
 
     assert all(notice.is_read for notice in visible_to(ada))
+
+
+@pytest.mark.parametrize("address", ["203.0.113.7", "10.0.0.7", "2001:db8::7", "", "nonsense"])
+def test_strangers_are_told_whether_a_process_is_ready_and_nothing_else(address):
+    request = AsyncRequestFactory().get("/readyz")
+    request.scope["hub"] = a_hub("live")
+    request.META["REMOTE_ADDR"] = address
+
+    answer = health.readyz(request)
+
+    assert (answer.status_code, json.loads(answer.content)) == (200, {"ready": True})
+
+
+@pytest.mark.parametrize("url", ["//evil.example/", "/\\evil.example/", "javascript:alert(1)", "mailto:a@b.example"])
+def test_a_link_that_leaves_this_site_unseen_is_none_however_it_came_into_the_database(client, ada, url):
+    notice = publish("Look")
+    Notice.objects.update(url=url)
+
+    assert not Notice.objects.get(pk=notice.pk).is_link
+    assert "evil.example" not in client.get("/").content.decode().replace("data-", "")

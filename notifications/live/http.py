@@ -12,6 +12,12 @@ from notifications.live.websocket import DIRECT, NoticeProtocol
 
 REQUEST_SECONDS = 20  # for a whole request, with its body: the largest that we take are a few KiB
 MAX_HEAD_BYTES = 65_536
+MAX_BODY_BYTES = 4 * 1_048_576  # 10,000 selected people in the admin are 0.3 MB
+REFUSAL_SECONDS = 2  # in which a client that still sends may read why it was refused
+TOO_LARGE = (
+    b"HTTP/1.1 413 Content Too Large\r\ncontent-type: text/plain; charset=utf-8\r\nconnection: close\r\n"
+    b"content-length: %d\r\n\r\n%b"
+)
 DEAF_MS = 35_000  # a client that does not acknowledge what a stream writes is gone
 
 
@@ -27,18 +33,21 @@ class PromptHttpProtocol(HttpToolsProtocol):
 
     _deadline: asyncio.TimerHandle | None = None
     _head_bytes: int | None = 0  # so far; None: the head is complete
+    _body_bytes = 0
+    _refused = False  # what else it sends is not parsed
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._hurry()
 
     def data_received(self, data: bytes) -> None:
-        if self._head_bytes is not None:
+        if self._refused:
+            return
+        super().data_received(data)
+        if self._head_bytes is not None:  # still: what came with the end of a head may be its body
             self._head_bytes += len(data)
             if self._head_bytes > MAX_HEAD_BYTES:
                 self.transport.abort()
-                return
-        super().data_received(data)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -47,10 +56,23 @@ class PromptHttpProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self.scope["extensions"] = {DIRECT: self}  # type: ignore[dict-item]
-        super().on_headers_complete()
-        self._head_bytes = None
+        self._head_bytes, self._body_bytes = None, 0
+        if self._announced_bytes() > MAX_BODY_BYTES:
+            self._refuse()
+        else:
+            super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self._body_bytes += len(body)
+        if self._body_bytes > MAX_BODY_BYTES and not self._refused:  # in chunks, whose sum nobody announced
+            self._refused = True
+            self.transport.abort()
+        if not self._refused:
+            super().on_body(body)
 
     def on_message_complete(self) -> None:
+        if self._refused:
+            return
         super().on_message_complete()
         self._relax()
 
@@ -98,6 +120,22 @@ class PromptHttpProtocol(HttpToolsProtocol):
             self.when_leaving()
         else:
             super().shutdown()
+
+    def _announced_bytes(self) -> int:
+        """The body's length as the head says it; the parser has refused what is no number."""
+        return next((int(value) for name, value in self.headers if name == b"content-length"), 0)
+
+    def _refuse(self) -> None:
+        """Answer 413 before anything of the body is kept, unless another answer is still being written."""
+        self._refused = True
+        if not getattr(self.cycle, "response_complete", True):  # None before the first request
+            self.transport.abort()
+            return
+        sentence = b"The request has more than %d bytes, which is the most.\n" % MAX_BODY_BYTES
+        self.transport.write(TOO_LARGE % (len(sentence), sentence))
+        self._relax()
+        # To close at once would reset the connection under a client that still sends, and lose the answer.
+        self._deadline = self.loop.call_later(REFUSAL_SECONDS, self.transport.abort)
 
     def _hurry(self) -> None:
         self._head_bytes = 0

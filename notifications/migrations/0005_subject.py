@@ -1,3 +1,5 @@
+from typing import Any
+
 from django.db import migrations, models
 from django.db.models import Q
 
@@ -6,7 +8,7 @@ from notifications.sending import subject_of
 CHUNK = 1000
 
 
-def fill_subjects(apps, schema_editor):
+def fill_subjects(apps: Any, schema_editor: Any) -> None:
     """Only what is not recalled needs one: a newer notice of the same subject supersedes it."""
     Notice = apps.get_model("notifications", "Notice")
     keyed = Notice.objects.filter(recalled_at=None).exclude(key="").order_by("pk")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from typing import Any
 
 from django.conf import settings
@@ -25,7 +26,10 @@ def healthz(request: HttpRequest) -> HttpResponse:
 @require_GET
 @never_cache
 def readyz(request: HttpRequest) -> JsonResponse:
-    """Whether this process can serve: 200 or 503. A layer that is away only makes notices slower."""
+    """Whether this process can serve: 200 or 503. A layer that is away only makes notices slower.
+
+    Why, and which process it is, is told to this machine only: strangers need no host names, nor numbers of pages.
+    """
     hub: Hub | None = getattr(request, "scope", {}).get("hub")
     state: dict[str, Any] = {
         "database": _database_state(),
@@ -33,7 +37,15 @@ def readyz(request: HttpRequest) -> JsonResponse:
         "hub": _hub_state(hub),
     }
     ready = state["database"] == "ok" and hub is not None and hub.is_ready
-    return JsonResponse({"ready": ready, **state}, status=200 if ready else 503)
+    told = state if _is_from_this_machine(request) else {}
+    return JsonResponse({"ready": ready, **told}, status=200 if ready else 503)
+
+
+def _is_from_this_machine(request: HttpRequest) -> bool:
+    try:
+        return ip_address(request.META.get("REMOTE_ADDR", "")).is_loopback
+    except ValueError:
+        return False
 
 
 def _database_state() -> str:

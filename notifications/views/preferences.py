@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.db import transaction
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
@@ -27,8 +28,9 @@ def preferences(request: SignedInRequest) -> HttpResponse:
     kept = preferences_of(request.user)
     form = PreferencesForm(request.POST or None, instance=kept)
     if request.method == "POST" and form.is_valid():
-        form.save()
-        deeds.begin_afresh(request.user)
+        with transaction.atomic():
+            form.save()
+            deeds.begin_afresh(request.user)
         messages.success(request, _("Your preferences are saved."))
         return redirect("preferences")
     kept = preferences_of(request.user)  # a form that was refused has written into the other one

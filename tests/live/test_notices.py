@@ -373,7 +373,7 @@ BAD_FRAMES = {
     "no position": ('{"type":"alive"}', "position"),
     "a place that is no number": ('{"type":"read_all","through":"all"}', "through"),
     "half a character": ('{"type":"read_all","through":"\\ud800"}', ""),
-    "a frame too long": (json.dumps({"type": "alive", "position": 1, "more": "x" * 4096}), "4096"),
+    "a frame too long": (json.dumps({"type": "alive", "position": 1, "more": "x" * 12_288}), "12288"),
     "bytes": (b'{"type":"alive","position":1}', "binary"),
     "no bytes": (b"", "binary"),
 }
@@ -400,7 +400,7 @@ async def test_the_longest_frame_is_read(server, open_page, backstage):
     page = await open_page(server, ada["session"])
     sent = backstage.send("Read among many", f"user:{ada['id']}")
     longest = json.dumps({"type": "read", "ids": [sent["id"]]})
-    longest += " " * (4096 - len(longest))
+    longest += " " * (12_288 - len(longest))
 
     await page.say(longest)
 

@@ -2,8 +2,11 @@
 
 import { dayOf, dayWords, exactTime, phrase, tellTime } from "./words.js"
 
-/** Hrefs that a click may follow. The server refuses the others too; a page should not have to trust that. */
-const SAFE_PROTOCOLS = ["http:", "https:", "mailto:"]
+/**
+ * Links that a click may follow: web addresses and paths on this site (`//host` and `/\host` are neither). The same rule
+ * as `Notice.is_link`. The server refuses the others too; a page should not have to trust that.
+ */
+const LINK = /^(https?:\/\/|\/(?![/\\]))/i
 
 export const publishedOf = (row) => Number(row.dataset.published)
 export const positionOf = (row) => Number(row.dataset.position)
@@ -87,12 +90,8 @@ export function fill(row, { position, notice }) {
 
 // Links
 
-function isSafe(url, protocols) {
-  return URL.canParse(url, location.href) && protocols.includes(new URL(url, location.href).protocol)
-}
-
 function link(anchor, url) {
-  if (url && isSafe(url, SAFE_PROTOCOLS)) anchor.href = url
+  if (LINK.test(url)) anchor.href = url
   else anchor.removeAttribute("href")
 }
 
@@ -107,7 +106,7 @@ export function linkify(body) {
     let from = 0
     for (const { 0: match, index } of text.data.matchAll(ADDRESS)) {
       const address = withoutTail(match)
-      if (!isSafe(address, ["http:", "https:"])) continue
+      if (!URL.canParse(address)) continue
       parts.push(text.data.slice(from, index), anchorFor(address))
       from = index + address.length
     }
