@@ -217,6 +217,8 @@ LOGGING = {
         "django.request": {"level": "ERROR", "filters": ["database_away"]},
         # Anybody can ask for any host name; ALLOWED_HOSTS that lacks one is worth one line.
         "django.security.DisallowedHost": {"filters": ["once_a_minute"]},
+        # An address that asks the admin for a look-up it does not offer: answered by 400, without a traceback.
+        "django.security.DisallowedModelAdminLookup": {"filters": ["once_a_minute"]},
         "uvicorn.error": {"filters": ["no_fault"]},
         "notifications": {"level": env.str("LOG_LEVEL", default="INFO")},
         # A layer that is away, or a stranger who knocks, is said once a minute and without a traceback.

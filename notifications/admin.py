@@ -22,6 +22,7 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from notifications import inbox
+from notifications.admin_lists import SafeLists
 from notifications.audiences import Audience, describe, people_in
 from notifications.forms import ComposeForm, WriteForm
 from notifications.models import Notice, ServerProcess, Source, Subscription, Topic
@@ -63,7 +64,7 @@ class AdminComposeForm(ComposeForm):
 
 
 @admin.register(Notice)
-class NoticeAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class NoticeAdmin(SafeLists):
     """A notice is written once: adding sends it, and afterwards it can be read, recalled or sent again."""
 
     class Media:
@@ -75,7 +76,6 @@ class NoticeAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     list_select_related = ("sender",)
     list_per_page = 25  # each row counts its readers
     search_fields = ("title", "body", "key")
-    date_hierarchy = "created_at"
     actions = ("recall", "send_again")
     change_list_template = "admin/notifications/notice/change_list.html"
     add_fieldsets = (
@@ -231,7 +231,7 @@ class SubscriptionInline(admin.TabularInline):  # type: ignore[type-arg]
 
 
 @admin.register(Topic)
-class TopicAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class TopicAdmin(SafeLists):
     list_display = ("name", "slug", "description")
     search_fields = ("name", "slug")
     inlines = (SubscriptionInline,)
@@ -286,7 +286,7 @@ admin.site.unregister(Group)
 
 
 @admin.register(User)
-class PeopleAdmin(SendToSelected, UserAdmin):  # type: ignore[type-arg]
+class PeopleAdmin(SendToSelected, SafeLists, UserAdmin):  # type: ignore[type-arg]
     actions = ("send_to_selected",)
 
     @admin.action(description=_("Send a notice to the selected people"), permissions=["send_notice"])
@@ -295,7 +295,7 @@ class PeopleAdmin(SendToSelected, UserAdmin):  # type: ignore[type-arg]
 
 
 @admin.register(Group)
-class GroupsAdmin(SendToSelected, GroupAdmin):
+class GroupsAdmin(SendToSelected, SafeLists, GroupAdmin):
     actions = ("send_to_selected",)
 
     @admin.action(description=_("Send a notice to the selected groups"), permissions=["send_notice"])

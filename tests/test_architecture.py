@@ -48,7 +48,7 @@ STOREYS = [
     {"notifications.live.routing", "notifications.live.application"},
     {"config.asgi"},
     {"notifications.live.server"},
-    {"notifications.forms"},
+    {"notifications.forms", "notifications.admin_lists"},
     {"notifications.views.signed_in"},
     {
         "notifications.views.inbox",
