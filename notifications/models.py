@@ -133,7 +133,9 @@ class Notice(models.Model):
     position = models.BigIntegerField(null=True, blank=True, editable=False)
     # A digest of the key and the audiences; NULL without a key. A newer notice of the same subject supersedes this one.
     subject = models.CharField(max_length=32, null=True, blank=True, editable=False)  # noqa: DJ001  # index without NULL
-    error = models.TextField(_("error"), blank=True, default="", editable=False, help_text="why it cannot be published")
+    error = models.TextField(
+        _("error"), blank=True, default="", db_default="", editable=False, help_text="why it cannot be published"
+    )
 
     objects = NoticeQuerySet.as_manager()
 

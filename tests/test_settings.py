@@ -228,3 +228,55 @@ def test_the_database_is_in_the_data_folder_whatever_its_path_has(tmp_path, fold
     result = settings_with(tmp_path, "settings.DATABASES['default']['NAME']", DATA_DIR=data_dir)
 
     assert result.stdout.strip() == f"{data_dir}/db.sqlite3"
+
+
+# Folders that others can reach ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("trap", ["everybody may write", "a link", "somebody else's", "a file"])
+def test_a_folder_for_the_bells_that_others_may_have_made_is_refused(tmp_path, monkeypatch, trap):
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    long = tmp_path / ("x" * 120)
+    folder = Path(embedded_url(long).removeprefix("unix://")).parent
+    assert folder.parent == tmp_path
+    match trap:
+        case "everybody may write":
+            folder.mkdir()
+            folder.chmod(0o777)
+        case "a link":
+            (tmp_path / "elsewhere").mkdir(mode=0o700)
+            folder.symlink_to(tmp_path / "elsewhere")
+        case "somebody else's":
+            ours = os.getuid()
+            folder.with_name(folder.name.replace(f"-{ours}-", f"-{ours + 1}-")).mkdir(mode=0o700)
+            monkeypatch.setattr(os, "getuid", lambda: ours + 1)
+        case "a file":
+            folder.touch()
+
+    with pytest.raises(ImproperlyConfigured, match="is not a folder that only this user can write to"):
+        embedded_url(long)
+
+
+def test_a_folder_for_the_bells_that_is_ours_is_used(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    url = embedded_url(tmp_path / ("x" * 120))
+    Path(url.removeprefix("unix://")).parent.mkdir(mode=0o700)
+
+    assert embedded_url(tmp_path / ("x" * 120)) == url
+
+
+def test_private_parts_of_other_libraries_that_we_build_on_are_still_there():
+    """uvicorn and websockets have upper bounds in pyproject.toml; before raising one, see here what we use."""
+    from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+    from uvicorn.server import Server
+    from websockets.protocol import Protocol
+
+    used = {
+        HttpToolsProtocol: ("on_headers_complete", "on_body", "on_message_begin", "on_message_complete", "shutdown"),
+        RequestResponseCycle: ("run_asgi", "receive", "send"),
+        Server: ("startup", "shutdown", "on_tick"),
+        Protocol: ("receive_data", "events_received", "data_to_send", "send_close", "send_ping", "fail"),
+    }
+    gone = [f"{owner.__name__}.{name}" for owner, names in used.items() for name in names if not hasattr(owner, name)]
+
+    assert not gone, f"notifications/live builds on {gone}"

@@ -217,3 +217,51 @@ def test_ctrl_c_stops_everything_without_a_mess(which: str, request: pytest.Fixt
     assert run.code in (0, 130, -signal.SIGINT)
     assert "Traceback" not in run.output
     assert "***" not in run.output, "make complains"
+    assert "Valkey ended" not in run.output
+
+
+def test_a_data_folder_that_others_may_enter_keeps_its_secrets(clone: Clone, first: Run, tmp_path: Path) -> None:
+    data_dir = tmp_path / "data"
+    data_dir.mkdir()
+    data_dir.chmod(0o755)
+    (data_dir / "db.sqlite3").touch(0o644)
+    (data_dir / ".env").write_text("SECRET_KEY=of-an-earlier-version\n")
+    for path in data_dir.iterdir():
+        path.chmod(0o644)
+
+    result = clone.type(f"DATA_DIR={data_dir} .venv/bin/python manage.py prepare --greet")
+
+    assert result.returncode == 0, result.stderr
+    secret = [path for path in data_dir.iterdir() if path.name.startswith(("db.sqlite3", ".env"))]
+    assert {path.stat().st_mode & 0o077 for path in secret} == {0}
+
+
+def test_two_starts_at_once_set_up_one_after_the_other(clone: Clone, first: Run, tmp_path: Path) -> None:
+    data_dir, ports = tmp_path / "data", [free_port(), free_port()]
+    outputs = [tmp_path / f"output-{port}" for port in ports]
+    starts = []
+    for port, output in zip(ports, outputs, strict=True):
+        environment = clone.environment() | {"PORT": str(port), "DATA_DIR": str(data_dir)}
+        with output.open("wb") as log:
+            starts.append(
+                subprocess.Popen(
+                    ["bin/run"], cwd=clone.folder, env=environment, stdout=log, stderr=log, start_new_session=True
+                )
+            )
+    try:
+        deadline = time.monotonic() + 60
+        while not all(answers(f"http://127.0.0.1:{port}") for port in ports):
+            said = [output.read_text() for output in outputs]
+            assert [start.poll() for start in starts] == [None, None], said
+            assert time.monotonic() < deadline, said
+            time.sleep(0.05)
+    finally:
+        for start in starts:
+            os.killpg(start.pid, signal.SIGTERM)
+            start.wait(20)
+
+    said = "".join(output.read_text() for output in outputs)
+    assert (data_dir / ".env").read_text().count("SECRET_KEY=") == 1
+    assert said.count("Password") == 1
+    assert said.count("waiting for it") == 1
+    assert "Traceback" not in said

@@ -12,6 +12,8 @@ import threading
 import time
 from pathlib import Path
 
+from config.redis import check_ours
+
 logger = logging.getLogger(__name__)
 
 START_SECONDS = 5
@@ -46,10 +48,15 @@ class EmbeddedValkey(threading.Thread):
 
     def run(self) -> None:
         self._socket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        check_ours(self._socket.parent)
         with self._socket.with_suffix(".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             while not self._stopping.is_set():
-                self._process = subprocess.Popen(self._command(), stdin=subprocess.DEVNULL)  # noqa: S603
+                self._process = subprocess.Popen(  # noqa: S603
+                    self._command(),
+                    stdin=subprocess.DEVNULL,
+                    process_group=0,  # else Ctrl-C ends it, too, while the server still says goodbye to its pages
+                )
                 code = self._process.wait()
                 if not self._stopping.wait(RESTART_SECONDS):
                     logger.warning("The embedded Valkey ended with %s; starting it again", code)

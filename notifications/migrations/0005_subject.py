@@ -29,7 +29,12 @@ class Migration(migrations.Migration):
             "notice",
             "error",
             models.TextField(
-                blank=True, default="", editable=False, help_text="why it cannot be published", verbose_name="error"
+                blank=True,
+                db_default="",  # hosts of the version before this one still write rows without it
+                default="",
+                editable=False,
+                help_text="why it cannot be published",
+                verbose_name="error",
             ),
         ),
         migrations.AlterField("notice", "published", models.BigIntegerField(blank=True, editable=False, null=True)),

@@ -42,6 +42,7 @@ class Command(ShellCommand):
 
     def handle(self, *, greet: bool, **options: Any) -> None:
         settings.DATA_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
+        close_to_others(settings.DATA_DIR)
         self.migrate()
         self.collect_static_files()
         self.create_admin(greet)
@@ -81,6 +82,13 @@ class Command(ShellCommand):
         )
         words = _("\n  Sign in as  %(name)s\n  Password    %(password)s\n")
         self.stdout.write(words % {"name": ADMIN, "password": shown})
+
+
+def close_to_others(data_dir: Path) -> None:
+    """Passwords' hashes, sessions and keys are for their owner alone, also where an earlier version wrote them."""
+    for path in [*data_dir.glob("db.sqlite3*"), data_dir / ".env"]:
+        if path.is_file() and path.stat().st_mode & 0o077:
+            path.chmod(0o600)
 
 
 def fingerprint() -> str:
