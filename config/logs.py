@@ -72,6 +72,29 @@ class DatabaseAway(OnceAMinute):
         return super().filter(record) if is_away else True
 
 
+class FromStrangers(OnceAMinute):
+    """What anybody can cause without signing in: each kind once a minute, in one line of 200 characters at the most.
+
+    A filter of the handler, because a logger's filters do not see the records of its children (`django.security.*`).
+    """
+
+    LONGEST = 200
+    _LOGGERS = ("django.security", "notifications.live.access")
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        is_warning_of_server = record.name == "uvicorn.error" and record.levelno <= logging.WARNING
+        if not (is_warning_of_server or record.name.startswith(self._LOGGERS)):
+            return True
+        if not super().filter(record):
+            return False
+        said = record.getMessage()
+        if len(said) > self.LONGEST:
+            said = f"{said[: self.LONGEST]}… ({len(said)} characters)"
+        record.msg = "".join(each if each.isprintable() else repr(each)[1:-1] for each in said)
+        record.args = None
+        return True
+
+
 class NoFault(logging.Filter):
     """Uvicorn takes for faults of ours what is none.
 

@@ -207,9 +207,10 @@ LOGGING = {
         "once_a_minute": {"()": "config.logs.OnceAMinute"},
         "database_away": {"()": "config.logs.DatabaseAway"},
         "no_fault": {"()": "config.logs.NoFault"},
+        "from_strangers": {"()": "config.logs.FromStrangers"},
     },
     "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["from_strangers"]}},
     "root": {"handlers": ["console"], "level": "WARNING"},
     "loggers": {
         "django": {"handlers": ["console"], "level": "WARNING", "propagate": False},

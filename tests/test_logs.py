@@ -10,7 +10,7 @@ from django.core.exceptions import DisallowedHost
 from django.db import DatabaseError, OperationalError, ProgrammingError, connection
 
 from config import logs
-from config.logs import NoFault, OnceAMinute
+from config.logs import FromStrangers, NoFault, OnceAMinute
 
 
 def record(message, *args, error=None):
@@ -136,3 +136,39 @@ def test_a_page_that_is_cut_off_when_the_server_stops_is_no_fault():
 def test_a_fault_of_ours_is_said():
     assert NoFault().filter(record("Exception in ASGI application\n", error=ZeroDivisionError()))
     assert NoFault().filter(record("Exception in ASGI application\n"))
+
+
+# What strangers can cause ---------------------------------------------------------------------------------
+
+
+def security_record(message, *args, name="django.security.csrf", level=logging.WARNING):
+    return logging.LogRecord(name, level, __file__, 1, message, args, None)
+
+
+def test_what_strangers_cause_is_said_once_a_minute_whatever_words_they_choose(clock):
+    strangers = FromStrangers()
+    assert strangers.filter(security_record("Forbidden (%s): %s", "Origin checking failed", "/a"))
+
+    assert not strangers.filter(security_record("Forbidden (%s): %s", "another reason", "/b"))
+    assert strangers.filter(security_record("Too many fields", name="django.security.TooManyFieldsSent"))
+    assert strangers.filter(security_record("Invalid HTTP request received.", name="uvicorn.error"))
+
+
+def test_what_strangers_cause_is_one_short_line_without_anything_that_a_terminal_obeys(clock):
+    said = security_record("Forbidden: %s", "line\nline\x1b[2J" + "x" * 50_000)
+
+    assert FromStrangers().filter(said)
+
+    assert len(said.getMessage()) < 300
+    assert said.getMessage().startswith(r"Forbidden: line\nline\x1b[2Jxxx")
+    assert "50024 characters" in said.getMessage()
+
+
+@pytest.mark.parametrize(("name", "level"), [("notifications.live.hub", 30), ("uvicorn.error", logging.ERROR)])
+def test_what_others_say_is_left_as_it_is(clock, name, level):
+    strangers = FromStrangers()
+
+    for _ in range(2):
+        said = security_record("x" * 5000, name=name, level=level)
+        assert strangers.filter(said)
+        assert len(said.getMessage()) == 5000

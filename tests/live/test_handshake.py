@@ -283,3 +283,28 @@ async def test_a_handshake_that_is_given_up_half_way_leaves_nothing_behind(serve
     page = await open_page(server, ada["session"])
 
     assert await page.come_back() if page.closed else page.all("welcome")
+
+
+def test_strangers_cannot_fill_the_log(serve):
+    server = serve()
+    before = len(server.log)
+    requests = [
+        ("GET", "/accounts/login/?" + "a&" * 1102, {}),
+        ("POST", "/accounts/login/", {"Origin": "https://" + "evil" * 10_000}),
+        ("POST", "/language/", {}),
+        ("GET", "/", {"Host": "evil.example"}),
+        ("GET", "/", {"Upgrade": "h2c", "Connection": "upgrade"}),
+        ("GET", "/\x01", {}),
+    ]
+    for _ in range(20):
+        for method, path, headers in requests:
+            head = {"Host": f"127.0.0.1:{server.port}", "Connection": "close"} | headers
+            lines = "".join(f"{name}: {value}\r\n" for name, value in head.items())
+            with socket.create_connection(("127.0.0.1", server.port), timeout=5) as line:
+                line.sendall(f"{method} {path} HTTP/1.1\r\n{lines}\r\n".encode())
+                line.settimeout(5)
+                assert line.recv(100).startswith(b"HTTP/1.1 "), path
+
+    said = server.log[before:]
+    assert len(said.splitlines()) <= len(requests), said
+    assert len(said) < 300 * len(requests)
