@@ -28,7 +28,7 @@ class Protection:
 
 
 LOG, HUB, CONNECTION = "notifications/log.py", "notifications/live/hub.py", "notifications/live/connection.py"
-MIGRATION = "notifications/migrations/0001_initial.py"
+MIGRATION = "notifications/migrations/0005_subject.py"
 
 PROTECTIONS = {
     "position-lock": Protection(
@@ -36,9 +36,20 @@ PROTECTIONS = {
         (
             (LOG, "return _log().select_for_update()", "return _log()"),
             (LOG, "return _log().select_for_update(skip_locked=True)", "return _log()"),
-            (MIGRATION, "editable=False, null=True, unique=True", "editable=False, null=True"),
+            (MIGRATION, 'fields=["published"]', 'fields=["id"]'),
+            (MIGRATION, 'fields=["position"]', 'fields=["id"]'),
         ),
         "late-commits",
+    ),
+    "supersede-past-receipts": Protection(
+        "a receipt that is being written does not keep its notice from being superseded",
+        ((LOG, "skip_locked=True, no_key=True)", "skip_locked=True)"),),
+        "tests/test_log.py --database=postgresql -k marks_it_seen",
+    ),
+    "supersede-after-a-recall": Protection(
+        "a notice whose earlier one is being recalled waits, because that may be rolled back",
+        ((LOG, "if notice.subject in busy and notice.published is None", "if False"),),
+        "tests/test_log.py --database=postgresql -k being_recalled_and",
     ),
     "gap-check": Protection(
         "a bell that does not follow on what the hub has makes it read the log",
@@ -148,8 +159,8 @@ PROTECTIONS = {
         (
             (
                 LOG,
-                "    with transaction.atomic(), prepared():\n        notices",
-                "    with nullcontext():\n        notices",
+                "        with transaction.atomic(), prepared():\n            notices",
+                "        with nullcontext():\n            notices",
             ),
             (LOG, "import functools\n", "import functools\nfrom contextlib import nullcontext\n"),
         ),
