@@ -68,6 +68,31 @@ def head() -> Place:
     return Place(str(log.epoch), log.head)
 
 
+def begin_epoch(instead_of: str | None = None) -> Place:
+    """Make every cursor of before mean nothing: the database was restored. Pages then fetch their inbox afresh.
+
+    With ``instead_of`` only if that is still the epoch: several hubs notice a restore, and one new epoch is enough.
+    """
+    with transaction.atomic():
+        log = _locked_log()
+        if instead_of in (None, str(log.epoch)):
+            log.epoch, log.head = uuid.uuid4(), max(log.head, _highest_position())
+            log.save(update_fields=["epoch", "head"])
+    return Place(str(log.epoch), log.head)
+
+
+def lies_behind() -> bool:
+    """Whether a notice stands above the head: the log's row is older than the notices."""
+    return _highest_position() > head().position
+
+
+def holds(entries: Sequence[Entry]) -> bool:
+    """Whether these entries are still of this log. In a restored one their notices are missing, or are others."""
+    found = Notice.objects.filter(pk__in={entry.notice_id for entry in entries}).values_list("pk", "published_at")
+    moments = {pk: at.timestamp() for pk, at in found if at}
+    return all(moments.get(entry.notice_id) == entry.published_at for entry in entries)
+
+
 def publish_pending() -> Published:
     """Give every notice that is waiting and due its position, and ring the bell for them."""
     count = 0
@@ -407,7 +432,10 @@ def _at(moment: datetime, query: Callable[[], QuerySet[Any]]) -> tuple[str, list
 
 def _begin_log() -> Log:
     """A database without a log row (emptied, or restored in part) begins a new epoch after what it holds."""
-    highest = Notice.objects.aggregate(highest=Max("position"))["highest"] or 0
-    Log.objects.get_or_create(pk=1, defaults={"head": highest})
+    Log.objects.get_or_create(pk=1, defaults={"head": _highest_position()})
     with transaction.atomic():
         return Log.objects.select_for_update().get(pk=1)
+
+
+def _highest_position() -> int:
+    return Notice.objects.aggregate(highest=Max("position"))["highest"] or 0

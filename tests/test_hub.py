@@ -414,6 +414,61 @@ async def test_a_log_that_was_rebuilt_makes_every_page_start_afresh(follow):
     assert str(hub.place) == str(await in_database(log.head))
 
 
+def restored(*titles):
+    """The database as a backup has it, in which one notice was sent; then these are sent before any hub looks."""
+    Notice.objects.filter(position__gt=1).delete()
+    Log.objects.update(head=1, filled=1)
+    for title in titles:
+        send(title)
+
+
+@in_real_life
+@pytest.mark.parametrize("sent_since", [0, 1, 2, 5])
+async def test_a_backup_that_is_restored_under_a_running_server_is_noticed(follow, sent_since):
+    """Whether the restored log is shorter than the one before, as long, or longer by the time the hub looks."""
+    hub = await follow()
+    _, wire = await connect(hub)
+    for number in range(3):
+        await in_database(send, f"before {number}")
+    await eventually(lambda: wire.positions == [1, 2, 3])
+    epoch = hub.place.epoch
+
+    await in_database(restored, *(f"since {number}" for number in range(sent_since)))
+    await hub.look()
+    await in_database(send, "after the reset")
+
+    await eventually(lambda: wire.frames[-1].get("notice", {}).get("title") == "after the reset")
+    assert "reset" in wire.types
+    assert hub.place.epoch != epoch
+    assert str(hub.place) == str(await in_database(log.head))
+
+
+@in_real_life
+async def test_a_log_behind_its_notices_begins_a_new_epoch_when_a_server_starts(follow):
+    for number in range(3):
+        await in_database(send, f"before {number}")
+    before = await in_database(log.head)
+    await in_database(lambda: Log.objects.update(head=1, filled=1))
+
+    hub = await follow()
+
+    assert hub.place.epoch != before.epoch
+    assert hub.position == 3
+
+
+@in_real_life
+async def test_a_log_that_only_grows_keeps_its_epoch(follow):
+    hub = await follow()
+    epoch = hub.place.epoch
+
+    for number in range(3):
+        notice = await in_database(send, f"notice {number}", key="one")
+        await in_database(recall_notice, notice)
+        await hub.look()
+
+    assert hub.place.epoch == epoch
+
+
 @in_real_life
 async def test_a_burst_of_senders_is_delivered_in_order_and_once(follow):
     hub = await follow()
@@ -510,7 +565,7 @@ async def test_a_database_that_does_not_answer_is_asked_again(follow, monkeypatc
     _, wire = await connect(hub)
     asked = []
 
-    def away(position):
+    def away(*_):
         asked.append(position)
         raise OperationalError("away")
 
@@ -580,7 +635,7 @@ async def test_a_hub_stops_even_if_a_task_overhears_it_once(follow):
 async def test_a_part_of_the_hub_that_fails_is_said_and_the_process_is_not_ready_any_more(follow, monkeypatch, caplog):
     hub = await follow()
 
-    def broken(position):
+    def broken(*_):
         raise ZeroDivisionError
 
     monkeypatch.setattr(hubs, "_look", broken)

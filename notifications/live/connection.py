@@ -205,6 +205,17 @@ class Connection:
                 self._unanswered_since = self._unanswered_since or now
             self.offer(_heartbeat(position, delayed), None)
 
+    def begin_again(self, position: int) -> None:
+        """Another log begins at ``position``, perhaps below what was written here.
+
+        A page that is not up to date just now is closed, and comes back: what it is being sent is of the old log.
+        """
+        if not self._flowing:
+            self.close(CloseCode.DRAINING, "the log was rebuilt: come back")
+            return
+        self._written = position
+        self.reset()
+
     def reset(self) -> None:
         """What this page holds means nothing any more: it fetches its inbox afresh."""
         if self._flowing:

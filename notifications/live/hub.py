@@ -11,7 +11,7 @@ import socket
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Literal
 
 import redis
@@ -65,6 +65,7 @@ class Hub:
         self._by_user: dict[int, dict[Connection, None]] = {}  # each person's connections, the oldest first
         self._ring: deque[Entry] = deque(maxlen=RING_ENTRIES)
         self._ring_begins_after = 0  # the ring holds every entry after this position
+        self._looked_through = 0  # the position that the last look at the log has confirmed
         self._early: dict[int, LogGrew] = {}  # bells that came before the one they follow, by their first position
         self.warden = Warden(self)
         self.crowd = Crowd(self)
@@ -298,12 +299,13 @@ class Hub:
             When the next waiting notice falls due, in seconds since 1970.
         """
         before = self.place  # bells may move ours while we read
-        found = await in_database(_look, before)
+        found = await in_database(_look, before, self._unconfirmed())
         for bell in found.bells:
             self._ring_soon(bell)
         if found.head.epoch != before.epoch or found.head.position < before.position:
             self._begin_at(found.head, found.entries)
             return found.next_due
+        self._looked_through = before.position
         self._deliver(found.entries)
         if found.complete:
             # Positions without an entry belong to notices that moved on since.
@@ -313,6 +315,19 @@ class Hub:
         self._deliver_early()
         self._hear_reads_again()
         return found.next_due
+
+    def _unconfirmed(self) -> list[Entry]:
+        """The entries since the last look at the log, and the one before them.
+
+        If the database was restored under a running server and has grown again, these are not in it any more,
+        although its head is not below ours.
+        """
+        entries: list[Entry] = []
+        for entry in reversed(self._ring):
+            entries.append(entry)
+            if entry.position <= self._looked_through:
+                break
+        return entries
 
     def _ring_soon(self, bell: Bell) -> None:
         """For the neighbours; nobody here waits for it."""
@@ -327,6 +342,7 @@ class Hub:
         database 5,000 times.
         """
         self.place = head
+        self._looked_through = head.position
         self._ring.clear()
         self._ring.extend(entry for entry in newest if entry.position <= head.position)
         self._early.clear()
@@ -337,7 +353,7 @@ class Hub:
             return
         logger.warning("The log was rebuilt: following it from %s", head)
         for connection in list(self.connections):
-            connection.reset()
+            connection.begin_again(head.position)
 
     def _deliver(self, entries: Iterable[Entry]) -> None:
         news = [entry for entry in entries if entry.position > self.position]
@@ -393,8 +409,10 @@ class Hub:
 class _Found:
     """What one look at the log brought."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Place, held: Sequence[Entry] = ()) -> None:
         self.head, due = log.glance()
+        if self._was_restored(place, held):
+            self.head = log.begin_epoch(instead_of=self.head.epoch)
         self.bells: list[LogGrew] = []  # to be rung afterwards: a Redis that hangs must not keep us from looking
         if due is not None and due <= timezone.now():
             self.bells = list(log.publish_due())
@@ -407,8 +425,16 @@ class _Found:
             self.entries = log.entries_after(place.position, READ_ENTRIES)
         self.complete = len(self.entries) < READ_ENTRIES
 
+    def _was_restored(self, place: Place, held: Sequence[Entry]) -> bool:
+        """Whether the database is an older one than this process has seen, and nobody has begun a new epoch."""
+        if not place.epoch:
+            return log.lies_behind()
+        if self.head.epoch != place.epoch:
+            return False
+        return self.head.position < place.position or not log.holds(held)
 
-_look: Callable[[Place], _Found] = _Found
+
+_look: Callable[[Place, Sequence[Entry]], _Found] = _Found
 
 
 def _is_for(entry: Entry, connection: Connection) -> bool:

@@ -16,6 +16,7 @@ const LEAST_HEIGHT_PX = 240 // with less room than this below the bell, the page
 class NoticeBell extends HTMLElement {
   #socket
   #tally
+  #epoch // of the log that the tally counts in
   #arrived = 0 // not yet said
   #stale = true // what the panel holds is not what the server would say now
   #fetching = null
@@ -27,6 +28,7 @@ class NoticeBell extends HTMLElement {
     if (this.shadowRoot) return
     this.attachShadow({ mode: "open" }).append(this.querySelector("template").content.cloneNode(true))
     this.#tally = new Tally(Number(this.dataset.unseen), positionIn(this.dataset.cursor))
+    this.#epoch = epochIn(this.dataset.cursor)
     // Until its style is here the plain link stays; should it never come, for good.
     this.#part("link").addEventListener("load", this.#appear)
     this.#part(".bell-button").addEventListener("click", () => (this.isOpen ? this.close() : this.open()))
@@ -205,7 +207,9 @@ class NoticeBell extends HTMLElement {
   #takeOver(page) {
     const { unseen, unread, through, cursor } = page.dataset
     this.dataset.attention = page.dataset.attention
-    this.#keepRows(page)
+    if (epochIn(cursor) === this.#epoch) this.#keepRows(page)
+    else this.#tally = new Tally(Number(unseen), positionIn(cursor)) // the database was restored: other notices
+    this.#epoch = epochIn(cursor)
     const list = this.#part(".notices")
     list.replaceChildren(...page.childNodes)
     this.#part(".read-all").hidden = Number(unread) === 0
@@ -300,6 +304,7 @@ class NoticeBell extends HTMLElement {
 }
 
 const positionIn = (cursor) => Number(cursor.slice(cursor.lastIndexOf(":") + 1))
+const epochIn = (cursor) => cursor.slice(0, cursor.lastIndexOf(":"))
 const isOver = (notice) => notice.recalled || Date.parse(notice.expires_at) <= Date.now()
 
 customElements.define("notice-bell", NoticeBell)

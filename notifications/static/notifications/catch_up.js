@@ -3,6 +3,7 @@
 import { positionOf } from "./counts.js"
 import { backoff } from "./lasting_socket.js"
 
+const RELOADED = "notices-reloaded-for" // in sessionStorage: the epoch that this tab was loaded afresh for
 const FETCH_WITHIN_MS = 15_000
 const FORGET_RESETS_MS = 30_000 // resets that come faster than this wait longer and longer
 const REFRESH_APART_MS = 1_000
@@ -124,8 +125,8 @@ export class CatchUp extends EventTarget {
     if (!response.ok) throw new Error(`status ${response.status}`)
     const page = new DOMParser().parseFromString(await response.text(), "text/html")
     const readerOf = (document) => document.getElementById("inbox").dataset.reader
-    if (readerOf(page) === readerOf(document)) return page
-    location.reload() // somebody else has signed in meanwhile: their page begins from the start
+    if (readerOf(page) === readerOf(document) && !isOfAnotherLog(page)) return page
+    location.reload() // somebody else has signed in meanwhile, or the log is another: the page begins from the start
     return null
   }
 
@@ -138,3 +139,16 @@ export class CatchUp extends EventTarget {
     return address
   }
 }
+
+/**
+ * Whether the database was restored since this page was made: other notices may have the ids and positions of those that
+ * are shown. Once for each epoch, so that a page which goes on coming from a cache is not loaded again and again.
+ */
+function isOfAnotherLog(page) {
+  const epoch = epochOf(page)
+  if (epoch === epochOf(document) || sessionStorage.getItem(RELOADED) === epoch) return false
+  sessionStorage.setItem(RELOADED, epoch)
+  return true
+}
+
+const epochOf = (page) => page.getElementById("inbox").dataset.cursor.split(":")[0]
