@@ -10,6 +10,7 @@ import stat
 import tempfile
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from django.core.exceptions import ImproperlyConfigured
 from redis.asyncio.retry import Retry as AsyncRetry
@@ -26,8 +27,8 @@ PATIENCE: dict[str, Any] = {"socket_connect_timeout": 1, "socket_timeout": 2}
 def embedded_url(data_dir: Path) -> str:
     """Where the embedded Valkey listens: a unix socket in ``data_dir``; `memory://` where there is no binary.
 
-    A unix socket's path has at most 107 bytes; a longer one moves to a folder of ours in $XDG_RUNTIME_DIR, which nobody
-    else may write to, or else in the folder for temporary files.
+    A unix socket's path has at most 107 bytes; a longer one moves to a folder of ours among the temporary ones.
+    (Not in $XDG_RUNTIME_DIR: cron has none, and has to find the same one.)
 
     Raises:
         ImproperlyConfigured: somebody else has made that folder.
@@ -37,11 +38,11 @@ def embedded_url(data_dir: Path) -> str:
     path = data_dir / "valkey.sock"
     if len(os.fsencode(path)) > 100:
         name = hashlib.sha256(os.fsencode(data_dir)).hexdigest()[:16]
-        folder = Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()) / f"notices-{os.getuid()}-{name}"
+        folder = Path(tempfile.gettempdir()) / f"notices-{os.getuid()}-{name}"
         if os.path.lexists(folder):
             check_ours(folder)
         path = folder / "valkey.sock"
-    return f"unix://{path}"
+    return f"unix://{quote(str(path))}"  # redis-py takes it for a URL, where `#`, `?` and `%` would end the path
 
 
 def check_ours(folder: Path) -> None:

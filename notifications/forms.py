@@ -14,7 +14,15 @@ from django.utils.translation import gettext_lazy as _
 from notifications.attention import time_zones
 from notifications.audiences import EVERYONE, STAFF, Audience, UnknownAudience, users_called
 from notifications.models import Level, Notice, Preferences, Topic
-from notifications.sending import MAX_KEY, MAX_TITLE, MAX_URL, InvalidNotice, SendingRefused, send_notice
+from notifications.sending import (
+    MAX_KEY,
+    MAX_TITLE,
+    MAX_URL,
+    InvalidNotice,
+    OutcomeUnknown,
+    SendingRefused,
+    send_notice,
+)
 
 
 class Wide(TextChoices):
@@ -55,7 +63,7 @@ class WriteForm(forms.Form):
             self.add_error(error.field if error.field in self.fields else None, str(error))
         except UnknownAudience as error:
             self.add_error("users" if error.kind == "user" and "users" in self.fields else None, str(error))
-        except SendingRefused as error:
+        except (SendingRefused, OutcomeUnknown) as error:
             self.add_error(None, str(error))
         return None
 

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from itertools import groupby
 from typing import Any
 
+from django.db import Error as DatabaseError
 from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models import Exists, F, Max, OuterRef, Q, QuerySet, Subquery, prefetch_related_objects
 from django.utils import timezone
@@ -60,6 +61,14 @@ class Published:
 
     count: int = 0
     heard_by: int | None = 0
+
+
+class CommitFailed(OperationalError):
+    """The database went away while it committed ``notices``: they are stored, or they are not."""
+
+    def __init__(self, notices: list[Notice]) -> None:
+        self.notices = notices
+        super().__init__("the database went away during a commit")
 
 
 def head() -> Place:
@@ -138,18 +147,39 @@ def publish_with(store: Callable[[], list[Notice]]) -> tuple[list[Notice], Publi
     Returns:
         The notices, and what was published; None if `publish_pending` is to be called, because something may be left.
     """
+
+    def store_and_publish() -> tuple[list[Notice], LogGrew | None, bool]:
+        notices = store()
+        log = next(iter(Log.objects.raw(*_compiled(_free_log))), None)
+        return notices, *(_publish_batch(log) if log else (None, False))
+
     try:
-        with transaction.atomic(), prepared():
-            notices = store()
-            log = next(iter(Log.objects.raw(*_compiled(_free_log))), None)
-            bell, was_last = _publish_batch(log) if log else (None, False)
+        notices, bell, was_last = _committed(store_and_publish)
     except DATABASE_AWAY:
         raise
-    except Exception:
-        with transaction.atomic():  # one of the batch cannot be published, perhaps another sender's: only store
-            return store(), None
+    except Exception:  # one of the batch cannot be published, perhaps another sender's: only store
+        notices, bell, was_last = _committed(lambda: (store(), None, False))
     published = Published(len(bell.entries), ring(bell)) if bell else Published()
     return notices, published if was_last else None
+
+
+def _committed(
+    work: Callable[[], tuple[list[Notice], LogGrew | None, bool]],
+) -> tuple[list[Notice], LogGrew | None, bool]:
+    """What ``work`` returns, once its transaction is committed.
+
+    Raises:
+        CommitFailed: the database went away after ``work``, during the commit.
+    """
+    done = None
+    try:
+        with transaction.atomic(), prepared():
+            done = work()
+    except DatabaseError as error:
+        if done is None:
+            raise
+        raise CommitFailed(done[0]) from error
+    return done
 
 
 def next_due() -> datetime | None:

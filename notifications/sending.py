@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import time
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -12,12 +13,12 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from django.db import Error as DatabaseError
-from django.db import transaction
+from django.db import IntegrityError, OperationalError, connection, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from notifications.audiences import Audience, check_exists
-from notifications.log import Published, publish_pending, publish_with
+from notifications.log import CommitFailed, Published, publish_pending, publish_with
 from notifications.models import Level, Notice, Posting, Source
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ MAX_URL = 2000
 MAX_KEY = 200
 # A moment that passed while somebody was still typing means "now"; an older one is a mistake.
 LATE = timedelta(minutes=5)
+LOOK_SECONDS = 5  # how long a database that went away during a commit is asked what came of it
 AT_A_SCREEN = (Source.ADMIN, Source.VIEW, Source.API)  # where a person's own permissions count
 
 
@@ -44,6 +46,18 @@ class InvalidNotice(ValueError):
 
 class SendingRefused(ValueError):
     """The sender has no permission for this, and nothing was stored."""
+
+
+class OutcomeUnknown(OperationalError):
+    """The database went away during the commit, and did not come back to say whether the notice is stored."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            _(
+                "the database went away while it stored the notice; whether it is stored is not known: "
+                "look for it before you send it again"
+            )
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +108,7 @@ def send_notice(
         InvalidNotice: a value is out of bounds; the message names it and the choices.
         UnknownAudience: an audience does not exist.
         SendingRefused: the sender may not send.
+        OutcomeUnknown: the database went away during the commit; any other database error: nothing was stored.
     """
     draft = Draft(
         title=title,
@@ -123,9 +138,43 @@ def send_notices(drafts: Iterable[Draft], *, sender: User | None = None, source:
             notices = _store(drafts, sender, source)
             _publish_on_commit(notices)
         return notices
-    notices, published = publish_with(lambda: _store(drafts, sender, source))
+    published: Published | None
+    try:
+        notices, published = publish_with(lambda: _store(drafts, sender, source))
+    except CommitFailed as failure:
+        if not _is_stored(failure.notices):
+            raise
+        notices, published = failure.notices, None
     _publish(notices, published)
     return notices
+
+
+def _is_stored(notices: list[Notice]) -> bool:
+    """Whether a commit that failed has stored ``notices`` all the same.
+
+    Raises:
+        OutcomeUnknown: the database did not answer for `LOOK_SECONDS`.
+    """
+    give_up = time.monotonic() + LOOK_SECONDS
+    while True:
+        try:
+            return all(_is_committed(notice) for notice in notices[:1])  # all or none
+        except DatabaseError as error:
+            connection.close()
+            if time.monotonic() > give_up:
+                raise OutcomeUnknown from error
+            time.sleep(0.2)
+
+
+def _is_committed(notice: Notice) -> bool:
+    """Inserting the same id waits for a transaction that still commits, where looking would not see its row."""
+    try:
+        with transaction.atomic():
+            Notice.objects.bulk_create([Notice(pk=notice.pk, title=notice.title)])
+            transaction.set_rollback(True)
+    except IntegrityError:
+        return Notice.objects.filter(pk=notice.pk, created_at=notice.created_at, title=notice.title).exists()
+    return False
 
 
 def _store(drafts: list[Draft], sender: User | None, source: str) -> list[Notice]:

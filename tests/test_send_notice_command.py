@@ -8,12 +8,14 @@ import json
 import logging
 import sqlite3
 import time
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import OperationalError, connection
 from django.utils import timezone
 
+from notifications import sending
 from notifications.models import Notice
 from tests.people import group, person, topic
 
@@ -65,6 +67,8 @@ def test_a_program_reads_json():
         "status": "published",
         "to": [f"group:{ops.pk}"],
         "people": 1,
+        "publish_at": None,
+        "expires_at": None,
         "title": "Größe: 91 %",
     }
     assert out.count("\n") == 1
@@ -116,7 +120,8 @@ def test_a_dry_run_finds_the_same_mistakes():
 def test_a_dry_run_in_json_names_no_notice():
     out, _ = run("Title", "--everyone", "--dry-run", "--json")
 
-    assert json.loads(out) == {"notice": None, "status": "dry-run", "to": ["everyone"], "people": 0, "title": "Title"}
+    said = json.loads(out)
+    assert (said["notice"], said["status"], said["to"], said["people"]) == (None, "dry-run", ["everyone"], 0)
 
 
 # Every option ---------------------------------------------------------------------------------------------
@@ -321,3 +326,129 @@ def test_without_redis_the_program_succeeds_soon_and_warns(machine, trouble):
     assert result.stderr.count("warning") == 1
     assert took - usual < 6  # 3 s are promised; the machine may be busier than a moment ago
     assert stored(machine) == [("Title", "", 1)]
+
+
+# By a program, and under a database that dies ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"body": "text"},
+        {"body": None, "url": None, "key": None, "at": None, "expires": None, "user": None},
+        {"user": "ada"},
+        {"user": ["ada"]},
+        {"user": ("ada",), "group": "ops", "topic": "deploys", "staff": True},
+        {"group": ["ops"], "topic": ["deploys"]},
+        {"level": "warning", "url": "/disks/", "key": "disk"},
+        {"at": "+1h", "expires": "2h"},
+        {"at": datetime(2999, 1, 1, tzinfo=UTC), "expires": datetime(2999, 1, 2, tzinfo=UTC)},
+        {"quiet": True},
+        {"json": True},
+        {"dry_run": True},
+    ],
+    ids=str,
+)
+def test_every_option_may_be_given_by_its_python_name(options):
+    ada = person("ada")
+    group("ops", ada), topic("deploys", ada)
+
+    call_command("send_notice", "Title", everyone=True, stdout=io.StringIO(), stderr=io.StringIO(), **options)
+
+    notice = Notice.objects.first()
+    if options.get("dry_run"):
+        assert notice is None
+        return
+    assert notice.body == (options.get("body") or "")
+    assert notice.postings.count() == 1 + sum(bool(options.get(name)) for name in ("user", "group", "topic", "staff"))
+    assert bool(notice.publish_at) == bool(options.get("at"))
+
+
+def test_the_resolved_times_are_told_with_their_zone(settings):
+    settings.TIME_ZONE = "Asia/Shanghai"
+    when = ["--at", "2999-12-24T18:00", "--expires", "2999-12-24T12:00Z"]
+
+    line, _ = run("Title", "--everyone", *when)
+    said = json.loads(run("Title", "--everyone", "--json", *when)[0])
+
+    assert "publish_at=2999-12-24T18:00:00+08:00 expires_at=2999-12-24T20:00:00+08:00" in line
+    assert (said["publish_at"], said["expires_at"]) == ("2999-12-24T18:00:00+08:00", "2999-12-24T20:00:00+08:00")
+
+
+def exit_code(*arguments):
+    try:
+        run(*arguments)
+    except CommandError as failure:
+        return failure.returncode
+    return 0
+
+
+@on_commit
+def test_whichever_statement_the_database_dies_at_the_exit_code_is_true():
+    person("ada")
+    run("begins the log", "--everyone")
+    for deadly in range(1, 60):
+        Notice.objects.all().delete()
+        seen = 0
+
+        def die(execute, *arguments, deadly=deadly):
+            nonlocal seen
+            seen += 1
+            if seen >= deadly:
+                raise OperationalError("the server closed the connection")
+            return execute(*arguments)
+
+        with connection.execute_wrapper(die):
+            code = exit_code("Title", "--user", "ada", "--key", "k")
+
+        assert code == (0 if Notice.objects.exists() else 1), deadly
+        if seen < deadly:
+            break
+    assert 5 < deadly < 59
+    assert code == 0
+
+
+@on_commit
+@pytest.mark.parametrize("stored", [True, False])
+@pytest.mark.parametrize("returns", [True, False])
+def test_a_database_that_dies_while_it_commits_is_asked_what_came_of_it(monkeypatch, stored, returns):
+    run("begins the log", "--everyone")
+    monkeypatch.setattr(sending, "LOOK_SECONDS", 0.1)
+    commit = connection._commit
+
+    def die():
+        connection._commit = commit
+        if stored:
+            commit()
+        if not returns:
+            monkeypatch.setattr(sending, "_is_committed", fail)
+        raise OperationalError("the server closed the connection")
+
+    def fail(notice):
+        raise OperationalError("the server does not answer")
+
+    monkeypatch.setattr(connection, "_commit", die)
+
+    code = exit_code("Title", "--everyone")
+
+    assert Notice.objects.filter(title="Title").exists() == stored
+    assert code == ((0 if stored else 1) if returns else 4)
+
+
+def test_a_database_that_cannot_count_fails_before_anything_is_stored(monkeypatch):
+    def fail(audiences):
+        raise OperationalError("the server closed the connection")
+
+    monkeypatch.setattr("notifications.management.commands.send_notice.people_in", fail)
+
+    assert exit_code("Title", "--everyone") == 1
+    assert not Notice.objects.exists()
+
+
+@on_commit
+def test_twelve_hundred_people_may_be_named():
+    names = [person(f"user{n}").username for n in range(1200)]
+
+    out, _ = run("Title", "--user", *names)
+
+    assert "people=1200" in out

@@ -7,6 +7,7 @@ import importlib
 import os
 import subprocess
 import sys
+import tempfile
 from contextlib import closing
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management import get_commands, load_command_class
 from django.db import DatabaseError
 from django.db.utils import ConnectionHandler
+from redis.connection import parse_url
 
 from config import redis
 from config.redis import channel_layer, embedded_url
@@ -228,6 +230,8 @@ def test_the_database_is_in_the_data_folder_whatever_its_path_has(tmp_path, fold
     result = settings_with(tmp_path, "settings.DATABASES['default']['NAME']", DATA_DIR=data_dir)
 
     assert result.stdout.strip() == f"{data_dir}/db.sqlite3"
+    [bell] = channel_layer(embedded_url(Path(data_dir)))["CONFIG"]["hosts"]
+    assert parse_url(bell["address"])["path"] == f"{data_dir}/valkey.sock"
 
 
 # Folders that others can reach ----------------------------------------------------------------------------
@@ -235,7 +239,7 @@ def test_the_database_is_in_the_data_folder_whatever_its_path_has(tmp_path, fold
 
 @pytest.mark.parametrize("trap", ["everybody may write", "a link", "somebody else's", "a file"])
 def test_a_folder_for_the_bells_that_others_may_have_made_is_refused(tmp_path, monkeypatch, trap):
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     long = tmp_path / ("x" * 120)
     folder = Path(embedded_url(long).removeprefix("unix://")).parent
     assert folder.parent == tmp_path
@@ -258,7 +262,7 @@ def test_a_folder_for_the_bells_that_others_may_have_made_is_refused(tmp_path, m
 
 
 def test_a_folder_for_the_bells_that_is_ours_is_used(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     url = embedded_url(tmp_path / ("x" * 120))
     Path(url.removeprefix("unix://")).parent.mkdir(mode=0o700)
 

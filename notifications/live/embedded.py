@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from urllib.parse import unquote
 
 from config.redis import check_ours
 
@@ -33,7 +34,7 @@ class EmbeddedValkey(threading.Thread):
 
     def __init__(self, url: str) -> None:
         super().__init__(name="valkey", daemon=True)
-        self._socket = Path(url.removeprefix("unix://"))
+        self._socket = Path(unquote(url.removeprefix("unix://")))
         self._process: subprocess.Popen[bytes] | None = None
         self._stopping = threading.Event()
 

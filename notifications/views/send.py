@@ -20,9 +20,9 @@ def send(request: SignedInRequest) -> HttpResponse:
     """Write a notice and send it."""
     form = SendForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
+        people = people_in(form.audiences()).count()  # before: what is stored must not be called not done
         notice = form.send(audiences=form.audiences(), sender=request.user, source=Source.VIEW)
         if notice is not None:
-            people = people_in(form.audiences()).count()
             messages.success(
                 request, _("Sent “%(title)s” to %(people)d people.") % {"title": notice.title, "people": people}
             )

@@ -159,8 +159,8 @@ PROTECTIONS = {
         (
             (
                 LOG,
-                "        with transaction.atomic(), prepared():\n            notices",
-                "        with nullcontext():\n            notices",
+                "        with transaction.atomic(), prepared():\n            done",
+                "        with nullcontext():\n            done",
             ),
             (LOG, "import functools\n", "import functools\nfrom contextlib import nullcontext\n"),
         ),

@@ -133,6 +133,8 @@ class Writer:
             check=False,
             timeout=60,
         )
+        if done.returncode == 4:  # the connection broke while it committed
+            return "unknown"
         if done.returncode:
             raise Refused(done.stderr.strip())
         return "accepted"

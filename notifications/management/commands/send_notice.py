@@ -8,7 +8,9 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import re
 import sys
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -30,7 +32,7 @@ from notifications.audiences import (
 )
 from notifications.management.shell import ShellCommand
 from notifications.models import Level, Notice, Source
-from notifications.sending import MAX_BODY_BYTES, Draft, InvalidNotice, check_drafts, send_notices
+from notifications.sending import MAX_BODY_BYTES, Draft, InvalidNotice, OutcomeUnknown, check_drafts, send_notices
 from notifications.times import EXAMPLES, UnknownTime, moment
 
 CALLS = """\
@@ -54,6 +56,7 @@ def epilog() -> str:
             CRONTAB,
             _("times: %(examples)s") % {"examples": EXAMPLES},
             _("exit codes: 0 stored (also when Redis is away) · 1 failed, nothing stored · 2 usage · 3 nobody matches"),
+            _("4 the database went away during the commit: not known whether it is stored"),
         ]
     )
 
@@ -65,6 +68,9 @@ class Command(ShellCommand):
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
         kwargs["formatter_class"] = argparse.RawDescriptionHelpFormatter
         return super().create_parser(prog_name, subcommand, epilog=epilog(), **kwargs)
+
+    def run_from_argv(self, argv: list[str]) -> None:
+        super().run_from_argv(_with_past_times(argv))
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("title", help=_("one line, 200 characters at most"))
@@ -89,23 +95,16 @@ class Command(ShellCommand):
         # The warning below says it once, in words for whoever reads cron's mail.
         logging.getLogger("notifications.doorbell").setLevel(logging.ERROR)
         try:
-            draft = Draft(
-                title=options["title"],
-                body=_body(options["body"] or [""]),
-                audiences=_audiences(options),
-                level=options["level"],
-                url=options["url"],
-                key=options["key"],
-                publish_at=_moment(options["at"]),
-                expires_at=_moment(options["expires"]),
-            )
+            # Everything that may fail comes before the storing: afterwards nothing can make a failure of it.
+            [draft] = check_drafts([_draft(options)])
+            people = people_in(_parsed(draft)).count()
             notice = None if options["dry_run"] else send_notices([draft], source=Source.COMMAND)[0]
-            draft = check_drafts([draft])[0] if notice is None else draft
-            people = people_in(_audiences(options)).count()
         except UnknownAudience as error:
             raise CommandError(str(error), returncode=3) from error
         except (UnknownTime, InvalidNotice) as error:
             raise CommandError(str(error), returncode=2) from error
+        except OutcomeUnknown as error:
+            raise CommandError(str(error), returncode=4) from error
         except DatabaseError as error:
             sentence = _("nothing was stored, the database does not answer: %(error)s")
             raise CommandError(sentence % {"error": error}) from error
@@ -117,6 +116,8 @@ class Command(ShellCommand):
             "status": _status(notice),
             "to": [str(audience) for audience in draft.audiences],
             "people": people,
+            "publish_at": _iso(draft.publish_at),
+            "expires_at": _iso(draft.expires_at),
             "title": draft.title,
         }
         if not options["quiet"]:
@@ -129,6 +130,45 @@ class Command(ShellCommand):
                     "open pages show it as soon as a server looks at the log"
                 )
             )
+
+
+def _draft(options: dict[str, Any]) -> Draft:
+    return Draft(
+        title=options["title"],
+        body=_body(_listed(options["body"]) or [""]),
+        audiences=_audiences(options),
+        level=options["level"] or "info",
+        url=options["url"] or "",
+        key=options["key"] or "",
+        publish_at=_moment(options["at"]),
+        expires_at=_moment(options["expires"]),
+    )
+
+
+def _parsed(draft: Draft) -> list[Audience]:
+    return [each if isinstance(each, Audience) else Audience.parse(each) for each in draft.audiences]
+
+
+def _with_past_times(argv: list[str]) -> list[str]:
+    """`--at -5m` as `--at=-5m`: argparse would take -5m for an option, and could not say that it is in the past."""
+    joined: list[str] = []
+    for argument in argv:
+        if joined and joined[-1] in ("--at", "--expires") and re.match(r"-\d", argument):
+            joined[-1] += f"={argument}"
+        else:
+            joined.append(argument)
+    return joined
+
+
+def _listed(value: str | Iterable[str] | None) -> list[str]:
+    """The values of an option; `call_command` may give one alone, or none."""
+    if value is None:
+        return []
+    return [value] if isinstance(value, str) else list(value)
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return timezone.localtime(moment).isoformat() if moment else None
 
 
 def _body(bodies: list[str]) -> str:
@@ -145,17 +185,17 @@ def _body(bodies: list[str]) -> str:
         raise InvalidNotice("body", _("standard input is not UTF-8: %(error)s") % {"error": error}) from error
 
 
-def _moment(text: str | None) -> datetime | None:
-    return None if text is None else moment(text)
+def _moment(given: str | datetime | None) -> datetime | None:
+    return moment(given) if isinstance(given, str) else given
 
 
 def _audiences(options: dict[str, Any]) -> list[Audience]:
     return [
         *([EVERYONE] if options["everyone"] else []),
         *([STAFF] if options["staff"] else []),
-        *users_called(options["user"]),
-        *groups_called(options["group"]),
-        *topics_called(options["topic"]),
+        *users_called(_listed(options["user"])),
+        *groups_called(_listed(options["group"])),
+        *topics_called(_listed(options["topic"])),
     ]
 
 
