@@ -637,6 +637,8 @@ async def test_a_hub_stops_even_if_a_task_overhears_it_once(follow):
 @in_real_life
 async def test_a_part_of_the_hub_that_fails_is_said_and_the_process_is_not_ready_any_more(follow, monkeypatch, caplog):
     hub = await follow()
+    ended = []
+    hub._on_failure = lambda: ended.append(hub)
 
     def broken(*_):
         raise ZeroDivisionError
@@ -646,6 +648,8 @@ async def test_a_part_of_the_hub_that_fails_is_said_and_the_process_is_not_ready
 
     await eventually(lambda: hub.state == "stopped")
     assert "restart this server" in caplog.text
+    assert hub.draining, "no new page is taken"
+    assert ended == [hub], "the process is asked to end"
 
 
 @in_real_life

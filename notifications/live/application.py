@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import Awaitable, Callable
 
 from notifications.live.access import Receive, Scope, Send, refuse_handshake
 from notifications.live.hub import Hub
 
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+def end_process() -> None:
+    """Stop this server in order: its pages come back, to another process or to the next one of the supervisor.
+
+    By a signal, because that is what each server understands (Uvicorn, its supervisor, Daphne).
+    """
+    signal.raise_signal(signal.SIGTERM)
 
 
 class LiveApplication:
@@ -36,7 +45,7 @@ class LiveApplication:
     def _hub(self) -> Hub:
         loop = asyncio.get_running_loop()
         if loop not in self._hubs:
-            self._hubs[loop] = Hub()
+            self._hubs[loop] = Hub(on_failure=end_process)
             self._hubs[loop].start()
         return self._hubs[loop]
 

@@ -52,8 +52,10 @@ class Hub:
     it was for. `state`: *live* when the doorbell works; *polling* when news comes from looking at the log.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, on_failure: Callable[[], None] = lambda: None) -> None:
+        """``on_failure`` is called when a task of the hub has failed: what it holds may be half delivered."""
         self.id = uuid.uuid4()
+        self._on_failure = on_failure
         self.name = f"{socket.gethostname()}:{os.getpid()}"
         self.state: State = "starting"
         self.place = Place("", 0)
@@ -103,10 +105,12 @@ class Hub:
             self._tasks.append(task)
 
     def _on_task_end(self, task: asyncio.Task[None]) -> None:
-        """A task of the hub ends only when the hub stops. If one fails, say so and stop being ready."""
+        """A task of the hub ends only when the hub stops. If one fails, its pages must not go on looking live."""
         if not task.cancelled() and (error := task.exception()):
             self.state = "stopped"
-            logger.critical("%s failed; restart this server", task.get_name(), exc_info=error)
+            self.draining = True
+            logger.critical("%s failed; this process ends, restart this server", task.get_name(), exc_info=error)
+            self._on_failure()
 
     async def stop(self) -> None:
         """End every task of the hub, and take its line out of the list of server processes."""

@@ -7,7 +7,9 @@ import base64
 import os
 import signal
 import socket
+import sqlite3
 import time
+from contextlib import closing
 
 import pytest
 
@@ -335,3 +337,24 @@ async def test_the_longest_message_can_be_set(server):
         await echo.wait_closed()
 
     assert echo.close_code == 1009
+
+
+# A fault of our own ---------------------------------------------------------------------------------------
+
+
+async def test_a_server_that_cannot_follow_the_log_any_more_ends_instead_of_saying_live(serve, open_page, logs):
+    server = serve(LOG_LOOK_SECONDS=0.2)
+    page = await open_page(server, server.sessions["ada"])
+    assert server.manage("send_notice", "Backup finished", "--everyone").returncode == 0
+    await page.receives("Backup finished")
+
+    with closing(sqlite3.connect(server.folder / "db.sqlite3", isolation_level=None)) as database:
+        # A row that no code of ours writes: it moved to a new place without ever having been published.
+        database.execute("UPDATE notifications_notice SET position = position + 1, published_at = NULL")
+        database.execute("UPDATE notifications_log SET head = head + 1")
+
+    assert await page.closes() == 4001
+    await asyncio.to_thread(server.process.wait, 10)
+    said = logs.news()  # and with that no other test takes it for a fault
+    assert "restart this server" in said
+    assert "Traceback" in said, "a fault of ours is told whole"
