@@ -12,7 +12,7 @@ from itertools import groupby
 from typing import Any
 
 from django.db import Error as DatabaseError
-from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db import DataError, OperationalError, connection, transaction
 from django.db.models import Exists, F, Max, OuterRef, Q, QuerySet, Subquery, prefetch_related_objects
 from django.utils import timezone
 
@@ -26,7 +26,6 @@ logger = logging.getLogger(__name__)
 
 BATCH = 500  # notices published in one transaction
 MAX_ERROR = 1000  # characters kept of why a notice cannot be published
-DATABASE_AWAY = (OperationalError, InterfaceError)  # no fault of a notice
 # What is done for each notice is kept as SQL: putting one statement together costs Django 0.4 ms, six times a notice.
 LOG, NOTICE, POSTING = (model._meta.db_table for model in (Log, Notice, Posting))
 SOME_MOMENT = datetime(2000, 1, 1, tzinfo=UTC)  # stands in a compiled query for the moment of asking
@@ -117,21 +116,22 @@ def publish_due() -> Iterator[LogGrew]:
 
     The log's row is locked until the commit, so positions become visible in order. Senders that queue on the lock
     find their notices already published by the one before. A notice that a recall is changing at this moment
-    is skipped: the recall publishes it when it commits.
+    is skipped: the recall publishes it when it commits. A notice that would supersede it waits for the next look.
 
     A notice that cannot be published is set aside, and those behind it are published. A batch that fails is tried
     again in halves, which finds the one notice among 500 in 9 attempts.
     """
     was_last, size = False, BATCH
+    held: set[int] = set()
     while not was_last:
         try:
             with transaction.atomic(), prepared():
-                bell, was_last = _publish_batch(_locked_log(), size)
-        except DATABASE_AWAY:
-            raise
-        except Exception as error:  # whatever it is, it must not stop the notices of others
+                bell, was_last = _publish_batch(_locked_log(), size, held)
+        except Exception as error:
+            if not _is_of_a_notice(error):
+                raise
             if size == 1:
-                _set_aside_first(error)
+                _set_aside_first(error, held)
             size = max(1, size // 2)
             continue
         size = min(BATCH, size * 2)
@@ -155,12 +155,20 @@ def publish_with(store: Callable[[], list[Notice]]) -> tuple[list[Notice], Publi
 
     try:
         notices, bell, was_last = _committed(store_and_publish)
-    except DATABASE_AWAY:
-        raise
-    except Exception:  # one of the batch cannot be published, perhaps another sender's: only store
+    except Exception as error:  # one of the batch cannot be published, perhaps another sender's: only store
+        if not _is_of_a_notice(error):
+            raise
         notices, bell, was_last = _committed(lambda: (store(), None, False))
     published = Published(len(bell.entries), ring(bell)) if bell else Published()
     return notices, published if was_last else None
+
+
+def _is_of_a_notice(error: Exception) -> bool:
+    """Whether one notice may be at fault. Not where none could be published, and all of them would be set aside.
+
+    A unique violation, for example, says that the log's head lies behind the notices: the database was restored.
+    """
+    return isinstance(error, DataError) or not isinstance(error, DatabaseError)
 
 
 def _committed(
@@ -253,8 +261,11 @@ def _audiences_of(notices: Iterable[Notice]) -> dict[int, list[str]]:
     return audiences
 
 
-def _publish_batch(log: Log, size: int = BATCH) -> tuple[LogGrew | None, bool]:
+def _publish_batch(log: Log, size: int = BATCH, held: set[int] | None = None) -> tuple[LogGrew | None, bool]:
     """Under the log's lock: the next ``size`` notices get their positions, and so do those they supersede.
+
+    Args:
+        held: the ids of notices that wait for a recall. They are passed over; those that this batch finds are added.
 
     Returns:
         The bell for them, and whether no more are due.
@@ -262,12 +273,14 @@ def _publish_batch(log: Log, size: int = BATCH) -> tuple[LogGrew | None, bool]:
     _fill_postings(log)
     now = timezone.now()
     first = log.head + 1
-    due = list(_lock_due(now))
+    held = set() if held is None else held
+    due = list(_lock_due(now, held))
     was_last = len(due) < BATCH and len(due) <= size
     batch = {notice.pk: notice for notice in due[:size]}
     earlier, busy = _superseded_by(batch.values())
     for pk in [pk for pk, notice in batch.items() if notice.subject in busy and notice.published is None]:
         del batch[pk]
+        held.add(pk)
     superseded = [notice for notice in earlier if notice.subject not in busy]
     # One object for each row, also for one that is due itself.
     superseded = [batch.get(notice.pk, notice) for notice in superseded]
@@ -400,19 +413,21 @@ def _pieces(pks: list[int]) -> Iterator[list[int]]:
         yield pks[start : start + BATCH]
 
 
-def _set_aside_first(error: Exception) -> None:
+def _set_aside_first(error: Exception, held: Collection[int]) -> None:
     """Take the first due notice, which alone failed with ``error``, out of the way of those behind it."""
     with transaction.atomic():
         _locked_log()
-        notice = next(iter(_lock_due(timezone.now())), None)
+        notice = next(iter(_lock_due(timezone.now(), held)), None)
         if notice is None:
             return
         Notice.objects.filter(pk=notice.pk).update(error=f"{type(error).__name__}: {error}"[:MAX_ERROR])
     logger.error("Notice %d cannot be published, and is set aside", notice.pk, exc_info=error)
 
 
-def _lock_due(now: datetime) -> Iterable[Notice]:
+def _lock_due(now: datetime, held: Collection[int] = ()) -> Iterable[Notice]:
     """The next ``BATCH`` that are due, in id order, locked; rows that somebody else is changing are left to them."""
+    if held:
+        return _due_at(now).exclude(pk__in=held)[:BATCH]
     return Notice.objects.raw(*_at(now, _due))
 
 
@@ -424,7 +439,11 @@ def _locked_log() -> Log:
 
 
 def _due() -> QuerySet[Notice]:
-    return Notice.objects.due(SOME_MOMENT).order_by("id").select_for_update(skip_locked=True, no_key=True)[:BATCH]
+    return _due_at(SOME_MOMENT)[:BATCH]
+
+
+def _due_at(moment: datetime) -> QuerySet[Notice]:
+    return Notice.objects.due(moment).order_by("id").select_for_update(skip_locked=True, no_key=True)
 
 
 def _soonest() -> QuerySet[Notice]:

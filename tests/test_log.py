@@ -14,7 +14,7 @@ from importlib import import_module
 import pytest
 from django.apps import apps
 from django.contrib.auth import get_user_model
-from django.db import OperationalError, connection, transaction
+from django.db import IntegrityError, OperationalError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from hypothesis import example, given
@@ -559,6 +559,72 @@ def test_a_database_that_is_away_sets_nothing_aside(monkeypatch):
 
     notice.refresh_from_db()
     assert (notice.status, notice.error) == ("live", "")
+
+
+def test_a_log_whose_head_lies_behind_sets_nothing_aside():
+    publish()
+    publish()
+    Log.objects.update(head=1, filled=1)  # as after a restore in part
+    notice = send()
+
+    with pytest.raises(IntegrityError):
+        publish_pending()
+    log.begin_epoch()
+    publish_pending()
+
+    notice.refresh_from_db()
+    assert (notice.status, notice.error, notice.position) == ("live", "", 3)
+
+
+@on_commit
+@pytest.mark.parametrize("count", [2, 500])
+def test_notices_that_wait_for_a_long_transaction_hold_up_nobody_behind_them(monkeypatch, count):
+    """They would supersede what it has locked. (In SQLite there is one writer at a time.)"""
+    if connection.vendor != "postgresql":
+        return
+    Notice.objects.all().delete()
+    keys = [f"key {n}" for n in range(count)]
+    send_notices(Draft(title="old", audiences=["everyone"], key=key) for key in keys)
+    entry_of, is_locked, may_commit = log.entry_of, threading.Event(), threading.Event()
+
+    def refuse_the_impossible(notice, audiences):
+        if notice.title == "impossible":
+            raise ValueError("no entry can be made of it")
+        return entry_of(notice, audiences)
+
+    def hold():
+        try:
+            with transaction.atomic():
+                Notice.objects.filter(title="old").update(body="changed")
+                is_locked.set()
+                assert may_commit.wait(20)
+        finally:
+            connection.close()
+
+    monkeypatch.setattr(log, "entry_of", refuse_the_impossible)
+    with ThreadPoolExecutor(2) as threads:
+        holding = threads.submit(hold)
+        assert is_locked.wait(10)
+        publishing = threads.submit(_send_behind, keys)
+        try:
+            publishing.result(10)
+            assert live_titles() == ["behind"] + ["old"] * count
+        finally:
+            may_commit.set()
+            holding.result(20)
+    publish_pending()
+
+    assert live_titles() == ["behind"] + ["new"] * count
+    assert Notice.objects.get(title="impossible").status == "failed"
+
+
+def _send_behind(keys):
+    try:
+        new = [Draft(title="new", audiences=["everyone"], key=key) for key in keys]
+        send_notices([*new, Draft(title="impossible", audiences=["everyone"])])
+        send("behind")
+    finally:
+        connection.close()
 
 
 # Recalling ------------------------------------------------------------------------------------------------
