@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from itertools import groupby
 from typing import Any
 
-from django.db import Error as DatabaseError
 from django.db import DataError, OperationalError, connection, transaction
+from django.db import Error as DatabaseError
 from django.db.models import Exists, F, Max, OuterRef, Q, QuerySet, Subquery, prefetch_related_objects
 from django.utils import timezone
 
