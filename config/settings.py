@@ -216,16 +216,11 @@ LOGGING = {
         "django": {"handlers": ["console"], "level": "WARNING", "propagate": False},
         # Strangers asking for what is not there are no news.
         "django.request": {"level": "ERROR", "filters": ["database_away"]},
-        # Anybody can ask for any host name; ALLOWED_HOSTS that lacks one is worth one line.
-        "django.security.DisallowedHost": {"filters": ["once_a_minute"]},
-        # An address that asks the admin for a look-up it does not offer: answered by 400, without a traceback.
-        "django.security.DisallowedModelAdminLookup": {"filters": ["once_a_minute"]},
         "uvicorn.error": {"filters": ["no_fault"]},
         "notifications": {"level": env.str("LOG_LEVEL", default="INFO")},
         # A layer that is away, or a stranger who knocks, is said once a minute and without a traceback.
         "channels_redis.pubsub": {"filters": ["once_a_minute"]},
         "notifications.doorbell": {"filters": ["once_a_minute"]},
-        "notifications.live.access": {"filters": ["once_a_minute"]},
         "notifications.live.consumers": {"filters": ["once_a_minute"]},
         "notifications.live.connection": {"filters": ["once_a_minute"]},
         "notifications.live.hub": {"filters": ["once_a_minute"]},
