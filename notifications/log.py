@@ -392,7 +392,10 @@ def _lock(pks: Collection[int]) -> QuerySet[Notice]:
 
 
 def _supersede(notice: Notice, now: datetime) -> None:
-    """Recall a notice whose place a newer one takes. One that has expired is on no screen, and stays."""
+    """Recall a notice whose place a newer one takes.
+
+    One that has expired is on no screen: it only loses its subject, so that it is not looked at again.
+    """
     if notice.published is not None and notice.expires_at and notice.expires_at <= now:
         notice.subject = None
     else:

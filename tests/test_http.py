@@ -158,3 +158,21 @@ async def test_the_largest_body_is_read(monkeypatch):
             assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
             assert (await reader.readuntil(b"0\r\n\r\n")).startswith(b"6\r\n100000")
         writer.close()
+
+
+async def test_a_head_that_begins_behind_a_long_body_is_not_taken_for_a_long_one():
+    async with serving(app) as target:
+        reader, writer = await target.line()
+        writer.write(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 200000\r\n\r\n" + b"x" * 200_000)
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n")  # the rest of it comes later
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
+        await reader.readuntil(b"0\r\n\r\n")
+
+        writer.write(b"\r\n")
+
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
+        writer.close()
+
+
+def test_a_request_that_is_let_in_is_small_enough_to_be_kept_in_memory(settings):
+    assert http.MAX_BODY_BYTES <= settings.FILE_UPLOAD_MAX_MEMORY_SIZE

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 import uuid
 from datetime import timedelta
 
@@ -321,6 +322,19 @@ async def test_what_nobody_published_is_published_by_a_hub(follow, settings):
     await in_database(commit_and_crash)
 
     await eventually(lambda: wire.positions == [1])
+
+
+@in_real_life
+async def test_a_notice_that_is_due_and_held_is_not_tried_again_at_once(follow, monkeypatch):
+    """A recall in a long transaction holds it: each hub asked the database every 10 ms until that ended."""
+    hub = await follow()
+    monkeypatch.setattr(log, "ring", lambda bell: 0)
+    monkeypatch.setattr(log, "publish_due", lambda: [])
+    await in_database(Notice.objects.create, title="held")
+
+    found = await in_database(hubs._look, hub.place, [])
+
+    assert 0.1 < found.next_due - time.time() < 1
 
 
 @in_real_life

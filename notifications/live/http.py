@@ -33,6 +33,7 @@ class PromptHttpProtocol(HttpToolsProtocol):
 
     _deadline: asyncio.TimerHandle | None = None
     _head_bytes: int | None = 0  # so far; None: the head is complete
+    _piece_bytes = 0  # of what is being parsed
     _body_bytes = 0
     _refused = False  # what else it sends is not parsed
 
@@ -43,6 +44,7 @@ class PromptHttpProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._refused:
             return
+        self._piece_bytes = len(data)
         super().data_received(data)
         if self._head_bytes is not None:  # still: what came with the end of a head may be its body
             self._head_bytes += len(data)
@@ -138,7 +140,7 @@ class PromptHttpProtocol(HttpToolsProtocol):
         self._deadline = self.loop.call_later(REFUSAL_SECONDS, self.transport.abort)
 
     def _hurry(self) -> None:
-        self._head_bytes = 0
+        self._head_bytes = -self._piece_bytes  # a head that begins in the middle of a piece: none of that piece counts
         self._deadline = self.loop.call_later(REQUEST_SECONDS, self.transport.abort)
 
     def _relax(self) -> None:

@@ -40,6 +40,7 @@ REPLAY_ENTRIES = 300  # more than this, and a page is better fetched afresh
 READ_ENTRIES = 1000  # from the log at a time
 RUN_ENTRIES = 200  # the most that is written as one piece
 CROSSING_SECONDS = 0.05  # two bells may cross on their way; wait this long before reading the log
+HELD_SECONDS = 0.25  # before a due notice that a transaction holds is tried again; without it, each 10 ms
 PROBE_SECONDS = 2.0  # our own bell comes back within this, or the subscription is dead
 
 State = Literal["starting", "live", "polling", "stopped"]
@@ -422,6 +423,8 @@ class _Found:
             self.bells = list(log.publish_due())
             self.head, due = log.glance()
         self.next_due = due.timestamp() if due else None
+        if due is not None and due <= timezone.now():  # a recall still holds it, or its earlier one
+            self.next_due = time.time() + HELD_SECONDS
         self.entries: list[Entry] = []
         if self.head.epoch != place.epoch or self.head.position < place.position:
             self.entries = log.newest_entries(RING_ENTRIES)
