@@ -95,10 +95,13 @@ def lies_behind() -> bool:
 
 
 def holds(entries: Sequence[Entry]) -> bool:
-    """Whether these entries are still of this log. In a restored one their notices are missing, or are others."""
-    found = Notice.objects.filter(pk__in={entry.notice_id for entry in entries}).values_list("pk", "published_at")
-    moments = {pk: at.timestamp() for pk, at in found if at}
-    return all(moments.get(entry.notice_id) == entry.published_at for entry in entries)
+    """Whether no other notice stands where one of these entries stood, as in a database that was restored.
+
+    An entry that is missing says nothing: its notice has moved on, or was deleted.
+    """
+    notices = {entry.position: (entry.notice_id, entry.published_at) for entry in entries}
+    found = Notice.objects.filter(position__in=list(notices)).values_list("position", "pk", "published_at")
+    return all(position and notices[position] == (pk, at and at.timestamp()) for position, pk, at in found)
 
 
 def publish_pending() -> Published:

@@ -462,6 +462,22 @@ async def test_a_backup_that_is_restored_under_a_running_server_is_noticed(follo
 
 
 @in_real_life
+async def test_a_notice_that_is_deleted_is_no_restored_backup(follow):
+    hub = await follow()
+    _, wire = await connect(hub)
+    for number in range(3):
+        await in_database(send, f"Notice {number}")
+    await eventually(lambda: wire.positions == [1, 2, 3])
+    place = hub.place
+
+    await in_database(Notice.objects.filter(position=3).delete)
+    await hub.look()
+
+    assert hub.place == place
+    assert "reset" not in wire.types
+
+
+@in_real_life
 async def test_a_log_behind_its_notices_begins_a_new_epoch_when_a_server_starts(follow):
     for number in range(3):
         await in_database(send, f"before {number}")

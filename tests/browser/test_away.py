@@ -12,6 +12,7 @@ from tests.browser.gestures import (
     BACK_WITHIN_MS,
     another_tab,
     connection,
+    expect_announced,
     expect_live,
     expect_offline,
     expect_read,
@@ -68,6 +69,33 @@ def test_when_the_server_is_back_the_page_shows_what_was_sent_meanwhile_once(ope
     expect(titles(page)).to_have_text(in_order)
     expect_unread(page, 4)
     assert has_not_reloaded(page)
+
+
+def test_a_module_that_is_wanted_while_the_server_is_away_comes_when_it_is_back(open_inbox, ada, send):
+    page = open_inbox(ada)
+    remember(page)
+    asked = []
+    page.route("**/attention*.js", lambda route: (asked.append(1), route.abort()))
+    page.route("**/readyz", lambda route: route.abort())
+    send("The first one", ada)
+    until(page, lambda: len(asked) > 1)
+
+    page.unroute("**/attention*.js")
+    page.unroute("**/readyz")
+
+    expect_announced(page, "1 new notice")
+    assert has_not_reloaded(page)
+
+
+def test_a_page_whose_module_is_no_more_begins_again(open_inbox, ada, send, complaints):
+    complaints.allow("status of 404")
+    page = open_inbox(ada)
+    page.route("**/attention*.js", lambda route: route.fulfill(status=404))
+
+    with page.expect_navigation():
+        send("The first one", ada)
+
+    expect(titles(page)).to_have_text(["The first one"])
 
 
 def test_a_filtered_page_that_could_not_ask_for_what_came_asks_when_it_is_live_again(open_inbox, ada, send, server):

@@ -98,8 +98,7 @@ def test_the_first_empty_inbox_offers_a_test_notice(open_inbox, ada):
 
 
 def test_the_first_of_each_day_says_which_day_it_is(open_inbox, ada, send, backstage):
-    old = send("Long ago", ada)
-    backstage.do("Notice.objects.filter(pk=pk).update(published_at=timezone.now() - timedelta(days=1))", pk=old["id"])
+    backstage.send_in_the_past("Long ago", ada.audience, days=1)
     page = open_inbox(ada)
 
     send("First", ada)

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from importlib import import_module
 from typing import Any
+from unittest import mock
 
 import django
 
@@ -107,6 +108,13 @@ def send(
     notice = send_notice(title=title, audiences=to or ["everyone"], **values)
     took = time.monotonic() - at
     return {"id": notice.pk, "at": at, "took": took, "heard_by": notice.heard_by}
+
+
+def send_in_the_past(title: str, *to: str, days: float) -> None:
+    """As if it had been sent so many days ago. A row that is changed afterwards looks like a restored backup."""
+    then = timezone.now() - timedelta(days=days)
+    with mock.patch.object(timezone, "now", return_value=then):
+        send_notice(title=title, audiences=to)
 
 
 def send_many(

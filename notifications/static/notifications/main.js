@@ -20,6 +20,8 @@ const once = (load) => {
   }))
 }
 const isAway = () => null
+const READY = "/readyz"
+const IMPORT_AGAIN_MS = 1_000
 
 const list = element("inbox")
 const { cursor, stamp, reader, events, at, query } = list.dataset
@@ -67,7 +69,7 @@ function showDeeds(frame) {
 
 const settings = () => JSON.parse(list.dataset.attention)
 const attention = once(async () => {
-  const { Attention } = await import("./attention.js").catch(startAgain)
+  const { Attention } = await surely(() => import("./attention.js"))
   const attention = new Attention({ announcer, settings, isRowVisible })
   attention.addEventListener("seen", ({ detail }) => see(detail.ids))
   return attention
@@ -93,7 +95,7 @@ function isRowVisible(id) {
 
 let caughtUp = null
 const catchUp = once(async () => {
-  const { CatchUp } = await import("./catch_up.js").catch(startAgain)
+  const { CatchUp } = await surely(() => import("./catch_up.js"))
   caughtUp = new CatchUp({ socket, inbox, counts, deeds })
   caughtUp.addEventListener("missed", ({ detail }) => attend((attention) => attention.caughtUp(detail)))
   return caughtUp
@@ -108,10 +110,20 @@ newcomers.addEventListener("overflow", async ({ detail }) => {
   if (detail.asked) inbox.focusFirst()
 })
 
-/** A page that was open while the server was renewed may ask for modules that are no more. */
-function startAgain() {
-  location.reload()
-  return new Promise(() => {})
+/**
+ * A module that the page cannot do without, however long the server is away. Only a server that answers and does not
+ * have it makes the page load again: the server was renewed, and the module is no more.
+ */
+async function surely(load) {
+  for (let isMissing = false; ;) {
+    try {
+      return await load()
+    } catch {
+      if (isMissing) location.reload()
+      isMissing = await fetch(READY, { cache: "no-store" }).then(({ ok }) => ok, () => false)
+      await new Promise((resolve) => setTimeout(resolve, IMPORT_AGAIN_MS))
+    }
+  }
 }
 
 // A person does something
