@@ -203,7 +203,8 @@ def _unarchive(receipt: Receipt, moment: _Moment) -> bool:
 
 
 def _see(receipt: Receipt, moment: _Moment) -> bool:
-    return receipt.pk is None and not _is_read(receipt, moment.mark)
+    assert receipt.published is not None
+    return receipt.pk is None and receipt.published > moment.mark.seen_floor
 
 
 def _is_read(receipt: Receipt, mark: ReadMark) -> bool:

@@ -29,7 +29,7 @@ class Standing:
 
     `unread` and `unseen` are true as of `place`, and at most `MOST_UNREAD`; None if nobody asked. `changes` counts what
     this person has changed in their inbox; everything up to `read_through` is read, unless it was marked unread by a
-    change after `through_change`.
+    change after `through_change`. Everything up to `seen_floor` was seen.
     """
 
     place: Place
@@ -39,6 +39,7 @@ class Standing:
     through_change: int = 0
     unread: int | None = None
     unseen: int | None = None
+    seen_floor: int = 0
 
     @property
     def stamp(self) -> str:
@@ -74,7 +75,9 @@ def standings_of(users: Collection[User]) -> dict[int, Standing]:
 
     def standing(user: User) -> Standing:
         mark = marks.get(user.pk) or ReadMark()
-        return Standing(place, audiences[user.pk], mark.changes, mark.through, mark.through_change)
+        return Standing(
+            place, audiences[user.pk], mark.changes, mark.through, mark.through_change, seen_floor=mark.seen_floor
+        )
 
     return {user.pk: standing(user) for user in users}
 
@@ -118,7 +121,14 @@ def page(user: User, standing: Standing, limit: int, before: int | None = None, 
 
 def walker(user: User, standing: Standing) -> Walker:
     """For whom, and with what read, the log is searched."""
-    return Walker(user.pk, standing.audiences, user.date_joined, standing.read_through, standing.through_change)
+    return Walker(
+        user.pk,
+        standing.audiences,
+        user.date_joined,
+        standing.read_through,
+        standing.through_change,
+        standing.seen_floor,
+    )
 
 
 def visible_to(user: User) -> NoticeQuerySet:
@@ -128,7 +138,7 @@ def visible_to(user: User) -> NoticeQuerySet:
     whole log; see `newest` and `with_unread`.
     """
     mark = ReadMark.objects.filter(user=user).first() or ReadMark()
-    return _with_state(live_for(user), user, mark.through, mark.through_change)
+    return _with_state(live_for(user), user, mark.through, mark.through_change, mark.seen_floor)
 
 
 def live_for(user: User) -> NoticeQuerySet:
@@ -164,14 +174,16 @@ def _through(standing: Standing, before: int | None) -> int:
 
 def _rows(user: User, standing: Standing, ids: list[int]) -> list[Notice]:
     notices = Notice.objects.filter(pk__in=ids).select_related("sender")
-    return list(_with_state(notices, user, standing.read_through, standing.through_change))
+    return list(_with_state(notices, user, standing.read_through, standing.through_change, standing.seen_floor))
 
 
-def _with_state(notices: NoticeQuerySet, user: User, through: int, through_change: int) -> NoticeQuerySet:
+def _with_state(
+    notices: NoticeQuerySet, user: User, through: int, through_change: int, seen_floor: int
+) -> NoticeQuerySet:
     receipt = Receipt.objects.filter(user=user, notice=OuterRef("pk"))
     marked_since = Exists(receipt.filter(unread_change__gt=through_change))
     return notices.annotate(
-        is_seen=Q(published__lte=through) | Exists(receipt),
+        is_seen=Q(published__lte=seen_floor) | Exists(receipt),
         is_read=Q(published__lte=through) & ~marked_since | Exists(receipt.filter(read_at__isnull=False)),
         is_archived=Exists(receipt.filter(archived_at__isnull=False)),
     ).order_by("-published")

@@ -221,7 +221,7 @@ class Posting(models.Model):
 
 
 class Receipt(models.Model):
-    """One person's dealings with one notice. That there is one means: they have seen it.
+    """One person's dealings with one notice. That there is one means: they have seen it (see `ReadMark`, too).
 
     A notice is read if `read_at` says so, or by the person's read mark, unless it was marked unread since; see
     `ReadMark`. What is archived is read. `published` is the notice's, so that what was archived, marked unread, or
@@ -259,6 +259,9 @@ class Receipt(models.Model):
 class ReadMark(models.Model):
     """Everything published at or below `through` is read by this person: "mark all read" is one row.
 
+    Everything published at or below `seen_through` was on a screen, although no receipt says so: whoever has seen a
+    broadcast moves one number of their own row. What is read is seen, so the higher of both marks counts.
+
     Not what they have marked unread since: by a change later than `through_change`, which moved the mark.
     `changes` counts each time this person has changed their inbox, here or by receipts: a page that knows another
     number has missed some of it.
@@ -268,10 +271,16 @@ class ReadMark(models.Model):
     through = models.BigIntegerField(default=0)
     # The version before this one knows nothing of it, and may still write while hosts are upgraded one by one.
     through_change = models.BigIntegerField(default=0, db_default=0)
+    seen_through = models.BigIntegerField(default=0, db_default=0)
     changes = models.BigIntegerField(default=0)
 
     def __str__(self) -> str:
         return f"{self.user} · {self.through}"
+
+    @property
+    def seen_floor(self) -> int:
+        """Up to here everything was seen; above it a receipt says so."""
+        return max(self.through, self.seen_through)
 
 
 class Preferences(models.Model):

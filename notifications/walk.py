@@ -72,6 +72,7 @@ class Walker:
     joined_at: datetime  # what was published to everyone before that is not theirs
     read_through: int = 0  # everything up to here is read,
     through_change: int = 0  # but for what a later change marked unread
+    seen_floor: int = 0  # everything up to here was seen; never below `read_through`
 
     def among(self, audience: str) -> Walker:
         """The same, of whom only one audience is asked; all of them where it is empty."""
@@ -127,27 +128,30 @@ def newest(
 def count_unread(walker: Walker, through: int, most: int) -> tuple[int, int]:
     """How many live notices for them, published up to ``through``, are unread, and how many unseen: each ``most``.
 
-    What is unseen is counted in the log; what was seen and is unread has receipts that say so.
+    What is unseen is counted in the log, above the person's marks. Of what was seen and is unread, that which stands
+    above them has receipts that say so; what stands between the two marks is counted in the log, too.
     """
-    mark = walker.read_through
-    count = not_seen = _count(walker, mark, through, most, unseen(walker))
+    mark, floor = walker.read_through, max(walker.read_through, walker.seen_floor)
+    count = not_seen = _count(walker, floor, through, most, unseen(walker))
+    if count < most:
+        count += _count(walker, mark, min(floor, through), most - count, _unread(walker))
     if count < most:
         has_seen, has_marked = _has_receipts(walker)
         if has_seen:
-            count += len(_ids(_among(walker, Clause(SEEN), mark, through, most - count)))
+            count += len(_ids(_among(walker, Clause(SEEN), floor, through, most - count)))
         if has_marked:
             count += len(_ids(_marked_unread(walker, min(mark, through), most - count)))
     return count, not_seen
 
 
 def _has_receipts(walker: Walker) -> tuple[bool, bool]:
-    """Whether something above their read mark was seen and not read; whether something below it was marked unread.
+    """Whether something above both marks was seen and not read, and something below the read mark marked unread.
 
     Most people have neither, and this is asked much sooner than how many.
     """
     seen = f"EXISTS (SELECT 1 FROM {RECEIPT} WHERE user_id = %s AND {SEEN} AND published > %s)"
     marked = f"EXISTS (SELECT 1 FROM {RECEIPT} WHERE user_id = %s AND {MARKED_UNREAD} AND unread_change > %s)"
-    values = walker.user_id, walker.read_through, walker.user_id, walker.through_change
+    values = walker.user_id, max(walker.read_through, walker.seen_floor), walker.user_id, walker.through_change
     [(has_seen, has_marked)] = _ask(Clause(f"SELECT {seen}, {marked}", *values))
     return bool(has_seen), bool(has_marked)
 
@@ -172,7 +176,7 @@ def _unread(walker: Walker) -> Clause:
 
 def unseen(walker: Walker) -> Clause:
     """Of what was published above the read mark."""
-    return Clause(f"NOT EXISTS ({_receipt('TRUE')})", walker.user_id)
+    return Clause(f"notice.published > %s AND NOT EXISTS ({_receipt('TRUE')})", walker.seen_floor, walker.user_id)
 
 
 def read(walker: Walker) -> Clause:

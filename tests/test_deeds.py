@@ -120,6 +120,19 @@ def test_what_was_read_or_archived_was_seen(ada):
     assert counts(ada) == (1, 0, 1)
 
 
+def test_below_the_seen_mark_everything_was_seen_and_stays_unread_and_needs_no_receipt(ada):
+    below, read, above = publish(), publish(), publish()
+    mark_read(ada, [read.pk])
+    ReadMark.objects.filter(user=ada).update(seen_through=read.published)
+    so_far = kept(ada)
+
+    assert counts(ada) == (2, 1, 0)
+    assert mark_seen(ada, [below.pk]) == NOTHING
+    assert mark_seen(ada, Matching(Filter("all"), above.published)).ids == [above.pk]
+
+    assert (counts(ada), len(kept(ada)[1])) == ((2, 0, 0), len(so_far[1]) + 1)
+
+
 # Read and unread ------------------------------------------------------------------------------------------
 
 

@@ -71,7 +71,8 @@ def log(dice, people):
     Receipt.objects.bulk_create(receipts)
     for user in people[:3]:
         through, change = dice.choice([0, 0, dice.randrange(NOTICES)]), dice.randrange(CHANGES)
-        ReadMark.objects.create(user=user, through=through, through_change=change, changes=CHANGES)
+        seen = dice.choice([0, dice.randrange(NOTICES), NOTICES])
+        ReadMark.objects.create(user=user, through=through, through_change=change, seen_through=seen, changes=CHANGES)
     Log.objects.update_or_create(pk=1, defaults={"head": NOTICES})
 
 
