@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 
 import pytest
 from uvicorn.protocols.utils import ClientDisconnected
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from notifications.live import wire
+from notifications.live import websocket, wire
 from notifications.live.websocket import DIRECT, DRAIN, MAX_WAITING
 from tests.faults.attacks import frame
 from tests.uvicorns import echo, rest_of, serving
@@ -222,6 +223,114 @@ async def test_a_message_in_a_thousand_fragments_is_put_together():
 
         async with asyncio.timeout(2):
             assert await reader.readexactly(4 + 1002) == b"\x81\x7e\x03\xea" + b"a" + b"b" * 1000 + b"c"
+        writer.close()
+
+
+PARTS = {
+    "fragments that go on": (frame(1, b"x", fin=False), frame(0, b"x", fin=False)),
+    "one frame that does not end": (frame(1, b"x" * 1000)[:500], b"x"),
+    "fragments, and pongs between them": (frame(1, b"x", fin=False), frame(10, b"")),
+}
+
+
+@pytest.mark.parametrize(("first", "more"), PARTS.values(), ids=PARTS.keys())
+async def test_a_message_that_does_not_end_is_given_up(first, more, monkeypatch):
+    monkeypatch.setattr(websocket, "MESSAGE_SECONDS", 0.3)
+    async with serving(echo) as target:
+        reader, writer = await target.socket()
+        closed = asyncio.create_task(rest_of(reader))
+        writer.write(first)
+        for _ in range(20):
+            await asyncio.sleep(0.05)
+            writer.write(more)
+
+        assert closed.done()
+        await closed
+        writer.close()
+
+
+async def test_messages_may_follow_each_other_for_ever_however_they_are_cut(monkeypatch):
+    monkeypatch.setattr(websocket, "MESSAGE_SECONDS", 0.4)
+    stream = frame(1, b"a" * 100) * 20 + frame(10, b"") * 20
+    async with serving(echo) as target:
+        reader, writer = await target.socket()
+        for start in range(0, len(stream), 51):  # never at the end of a frame until all of it has been said
+            writer.write(stream[start : start + 51])
+            await asyncio.sleep(0.02)
+        await asyncio.sleep(0.6)  # a pong in two pieces is no message
+
+        async with asyncio.timeout(2):
+            assert await reader.readexactly(20 * 102) == (b"\x81\x64" + b"a" * 100) * 20
+        writer.write(frame(1, b"still here"))
+        async with asyncio.timeout(2):
+            assert await reader.readexactly(12) == b"\x81\x0astill here"
+        writer.close()
+
+
+async def test_a_client_that_we_keep_waiting_is_not_taken_for_a_slow_one(monkeypatch):
+    monkeypatch.setattr(websocket, "MESSAGE_SECONDS", 0.5)
+    go_on = asyncio.Event()
+
+    async def app(scope, receive, send):
+        await receive()
+        await send({"type": "websocket.accept"})
+        await go_on.wait()
+        for _ in range(2):
+            await send({"type": "websocket.send", "text": str(len((await receive())["text"]))})
+        await receive()
+
+    async with serving(app) as target:
+        reader, writer = await target.socket()
+        writer.write(frame(1, b"x" * 5000) + frame(1, b"y" * 600)[:300])  # reading pauses after the first one
+        await asyncio.sleep(1.2)
+        go_on.set()
+        await asyncio.sleep(0.05)
+        writer.write(frame(1, b"y" * 600)[300:])
+
+        async with asyncio.timeout(2):
+            assert await reader.readexactly(11) == b"\x81\x045000\x81\x03600"
+        writer.close()
+
+
+async def test_a_burst_of_large_messages_is_no_flood():
+    async with serving(echo) as target, dial(target, max_size=None) as client:
+        sending = asyncio.create_task(send_all(client, [b"x" * 1_048_576] * 12))
+
+        assert [len(await client.recv()) for _ in range(12)] == [1_048_576] * 12
+        await sending
+
+
+async def send_all(client, messages):
+    for message in messages:
+        await client.send(message)
+
+
+@pytest.mark.parametrize("rate_limit", [10, 0])
+async def test_frames_of_any_kind_are_counted_unless_that_is_switched_off(rate_limit, settings):
+    settings.WS_RATE_LIMIT = rate_limit
+    async with serving(echo) as target:
+        reader, writer = await target.socket()
+        writer.write(frame(10, b"") * 10_000 + frame(1, b"still here"))
+
+        async with asyncio.timeout(5):
+            with suppress(ConnectionError):
+                assert await reader.read(12) == (b"" if rate_limit else b"\x81\x0astill here")
+        writer.close()
+
+
+async def test_a_close_is_still_read_by_a_client_that_floods():
+    async def app(scope, receive, send):
+        await receive()
+        await send({"type": "websocket.accept"})
+        await send({"type": "websocket.close", "code": 4013, "reason": "too many"})
+
+    async with serving(app) as target:
+        reader, writer = await target.socket()
+        await asyncio.sleep(0.1)
+        writer.write(frame(10, b"") * 10_000)
+
+        async with asyncio.timeout(2):
+            assert await reader.readexactly(12) == b"\x88\x0a" + (4013).to_bytes(2, "big") + b"too many"
         writer.close()
 
 

@@ -17,12 +17,12 @@ class Rate:
         self._tokens = limit * BURST_SECONDS
         self._seen_at = time.monotonic()
 
-    def exceeded(self) -> bool:
-        """Count one frame; True when it is one too many."""
+    def exceeded(self, count: int = 1) -> bool:
+        """Count so many frames; True when they are too many."""
         if not self._limit:
             return False
         now = time.monotonic()
         refilled = self._tokens + (now - self._seen_at) * self._limit
-        self._tokens = min(refilled, self._limit * BURST_SECONDS) - 1
+        self._tokens = min(refilled, self._limit * BURST_SECONDS) - count
         self._seen_at = now
         return self._tokens < 0

@@ -16,6 +16,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import unquote
 
+from django.conf import settings
 from uvicorn.config import Config
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.server import ServerState
@@ -37,6 +38,12 @@ MAX_EMPTY_FRAGMENTS = 1024  # of one message: they have no bytes to be limited b
 MAX_WAITING = 16  # messages that the consumer has not taken yet; then the client has to wait
 PINGS_PER_SECOND = 10
 CLOSE_SECONDS = 10  # for the client to answer a close
+# A frame costs about 7 µs whatever it is and holds: a pong, a fragment of one byte, or text after our close. A flood of
+# any of them held everybody else up for 4 to 8 s.
+FRAMES_PER_SECOND = 1000  # of any kind; WS_RATE_LIMIT=0 lifts this, too
+COUNTED_AT_ONCE = 100
+SLICE_BYTES = 16_384  # parsed before its frames are counted: 2,730 of the smallest
+MESSAGE_SECONDS = 20  # from the first byte of a message to its last one, as for a whole request (http.py)
 
 _quiet = logging.getLogger("notifications.live.frames")  # `websockets` tells of each connection that closes
 _quiet.setLevel(logging.ERROR)
@@ -59,12 +66,16 @@ class NoticeProtocol(asyncio.Protocol):
         "_events",
         "_frames",
         "_is_text",
+        "_late_bytes",
         "_loop",
         "_lost",
+        "_message_timer",
         "_ping_timer",
         "_pings",
         "_pong_due",
+        "_rate",
         "_reading",
+        "_spare_frames",
         "_takes",
         "_tasks",
         "_transport",
@@ -87,6 +98,10 @@ class NoticeProtocol(asyncio.Protocol):
         self._begun: bytearray | None = None  # a message whose end is still to come
         self._empty_fragments = 0
         self._is_text = False
+        self._message_timer: asyncio.TimerHandle | None = None  # runs while a message is incomplete
+        self._spare_frames = COUNTED_AT_ONCE  # that may come before `_rate` is asked
+        self._rate: Rate | None = None  # of frames of any kind
+        self._late_bytes = 0  # that came after our own close
         self._accepts = False  # the consumer has accepted: frames may be written
         self._takes = False  # … and the transport takes them
         self._close_sent = False
@@ -177,6 +192,9 @@ class NoticeProtocol(asyncio.Protocol):
         if not (self._reading or self._events):
             self._reading = True
             self._transport.resume_reading()
+            if self._message_timer:  # so far it was we who made the client wait
+                self._relax()
+                self._hurry()
         return event
 
     async def send(self, event: dict[str, Any]) -> None:
@@ -247,11 +265,74 @@ class NoticeProtocol(asyncio.Protocol):
     # Frames that come -------------------------------------------------------------------------------------
 
     def data_received(self, data: bytes) -> None:
-        self._frames.receive_data(data)
-        for frame in self._frames.events_received():
-            self._take(cast(Frame, frame))
-        if self._frames.parser_exc is not None:
+        if self._close_sent and not self._may_still_send(len(data)):
+            return
+        if len(data) <= SLICE_BYTES:
+            may_go_on = self._take_slice(data)
+        else:
+            view = memoryview(data)
+            may_go_on = all(
+                self._take_slice(view[start : start + SLICE_BYTES]) for start in range(0, len(data), SLICE_BYTES)
+            )
+        if not may_go_on:
+            self._stop_flood()
+        elif self._frames.parser_exc is not None:
             self._transport.close() if self._close_sent else self._hang_up()
+        elif self._begun is not None or self._frames.reader.buffer:
+            self._hurry()
+        elif self._message_timer:
+            self._relax()
+
+    def _take_slice(self, data: bytes | memoryview) -> bool:
+        """Whether the client may go on: False when it has sent more frames than it may, and none of these is taken."""
+        self._frames.receive_data(data)  # type: ignore[arg-type]  # it is only added to a bytearray
+        frames = self._frames.events_received()
+        self._spare_frames -= len(frames)
+        if self._spare_frames < 0 and self._is_flood():
+            return False
+        for frame in frames:
+            self._take(cast(Frame, frame))
+        return True
+
+    def _is_flood(self) -> bool:
+        """Whether these were too many frames; asked once for many, because honest ones should not pay for it."""
+        if self._rate is None:
+            self._rate = Rate(FRAMES_PER_SECOND if settings.WS_RATE_LIMIT else 0)
+        used = COUNTED_AT_ONCE - self._spare_frames
+        self._spare_frames = COUNTED_AT_ONCE
+        return self._rate.exceeded(used)
+
+    def _hurry(self) -> None:
+        """A message is begun, or a frame of which a part is here: the memory for it is not lent for ever."""
+        if self._message_timer is None:
+            self._message_timer = self._loop.call_later(MESSAGE_SECONDS, self._give_up_message)
+
+    def _relax(self) -> None:
+        if self._message_timer:
+            self._message_timer.cancel()
+            self._message_timer = None
+
+    def _give_up_message(self) -> None:
+        self._message_timer = None
+        if self._reading:
+            self._transport.abort()
+        else:
+            self._hurry()
+
+    def _may_still_send(self, count: int) -> bool:
+        """After our close we read on for the client's answer to it, but no more than one message under way."""
+        self._late_bytes += count
+        if self._late_bytes <= self._config.ws_max_size:
+            return True
+        self._stop_flood()
+        return False
+
+    def _stop_flood(self) -> None:
+        """Read nothing more. A client that has been sent a close has some time to find it, and is cut then."""
+        if self._close_timer is None:
+            self._transport.abort()
+        elif not self._transport.is_closing():
+            self._transport.pause_reading()
 
     def _take(self, frame: Frame) -> None:
         match frame.opcode:
@@ -282,6 +363,7 @@ class NoticeProtocol(asyncio.Protocol):
             self._fail(1009, f"more than {MAX_EMPTY_FRAGMENTS} empty fragments")
 
     def _take_message(self, data: bytes) -> None:
+        self._relax()
         if self._close_sent:
             return  # the consumer is past its close; reading goes on for the client's answer to it
         if not self._is_text:
@@ -372,6 +454,7 @@ class NoticeProtocol(asyncio.Protocol):
         self._connections.discard(cast(Any, self))
         if self._close_timer:
             self._close_timer.cancel()
+        self._relax()
         if not self._close_sent:
             self._lose(1005 if self._accepts else 1006)
         self._lost = True
