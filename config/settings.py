@@ -227,5 +227,6 @@ LOGGING = {
         "notifications.live.rounds": {"filters": ["once_a_minute"]},
         "notifications.live.warden": {"filters": ["once_a_minute"]},
         "notifications.deeds": {"filters": ["once_a_minute"]},
+        "notifications.log": {"filters": ["once_a_minute"]},
     },
 }

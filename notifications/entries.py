@@ -54,5 +54,12 @@ def entry_of(notice: Notice, audiences: Iterable[str]) -> Entry:
     )
 
 
+def gap_of(notice: Notice) -> Entry:
+    """An entry for nobody, in the place of a ``notice`` that cannot be shown: whoever follows the log steps over it."""
+    assert notice.position is not None
+    published_at = notice.published_at.timestamp() if notice.published_at else 0.0
+    return Entry(notice.position, notice.published or notice.position, published_at, notice.pk, (), "")
+
+
 def _iso(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

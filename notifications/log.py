@@ -6,7 +6,7 @@ import functools
 import logging
 import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import groupby
 from typing import Any
@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from notifications.audiences import EVERYONE
 from notifications.doorbell import LogGrew, ring
-from notifications.entries import Entry, entry_of
+from notifications.entries import Entry, entry_of, gap_of
 from notifications.models import Log, Notice, NoticeQuerySet, Posting
 from notifications.prepared import prepared
 
@@ -62,6 +62,19 @@ class Published:
     heard_by: int | None = 0
 
 
+@dataclass(slots=True)
+class _Attempt:
+    """To publish one batch: how many at the most, and without which.
+
+    `held` are the ids of notices that wait for a recall: they are passed over, and the batch adds those it finds.
+    `taken` are the ids that the batch took; one of them is at fault if it fails.
+    """
+
+    size: int = BATCH
+    held: set[int] = field(default_factory=set)
+    taken: list[int] = field(default_factory=list)
+
+
 class CommitFailed(OperationalError):
     """The database went away while it committed ``notices``: they are stored, or they are not."""
 
@@ -101,7 +114,7 @@ def holds(entries: Sequence[Entry]) -> bool:
     """
     notices = {entry.position: (entry.notice_id, entry.published_at) for entry in entries}
     found = Notice.objects.filter(position__in=list(notices)).values_list("position", "pk", "published_at")
-    return all(position and notices[position] == (pk, at and at.timestamp()) for position, pk, at in found)
+    return all(position and notices[position] == (pk, at.timestamp() if at else 0.0) for position, pk, at in found)
 
 
 def publish_pending() -> Published:
@@ -124,20 +137,20 @@ def publish_due() -> Iterator[LogGrew]:
     A notice that cannot be published is set aside, and those behind it are published. A batch that fails is tried
     again in halves, which finds the one notice among 500 in 9 attempts.
     """
-    was_last, size = False, BATCH
-    held: set[int] = set()
+    was_last, attempt = False, _Attempt()
     while not was_last:
+        attempt.taken = []
         try:
             with transaction.atomic(), prepared():
-                bell, was_last = _publish_batch(_locked_log(), size, held)
+                bell, was_last = _publish_batch(_locked_log(), attempt)
         except Exception as error:
-            if not _is_of_a_notice(error):
+            if not attempt.taken or not _is_of_a_notice(error):
                 raise
-            if size == 1:
-                _set_aside_first(error, held)
-            size = max(1, size // 2)
+            if len(attempt.taken) == 1:
+                _set_aside(attempt.taken[0], error)
+            attempt.size = max(1, len(attempt.taken) // 2)
             continue
-        size = min(BATCH, size * 2)
+        attempt.size = min(BATCH, attempt.size * 2)
         if bell:
             yield bell
 
@@ -154,7 +167,7 @@ def publish_with(store: Callable[[], list[Notice]]) -> tuple[list[Notice], Publi
     def store_and_publish() -> tuple[list[Notice], LogGrew | None, bool]:
         notices = store()
         log = next(iter(Log.objects.raw(*_compiled(_free_log))), None)
-        return notices, *(_publish_batch(log) if log else (None, False))
+        return notices, *(_publish_batch(log, _Attempt()) if log else (None, False))
 
     try:
         notices, bell, was_last = _committed(store_and_publish)
@@ -231,7 +244,7 @@ def entries_for(audiences: Collection[str], joined_at: datetime, after: int, thr
         .exclude(never_seen_and_over)
         .order_by("position")
     )
-    return _entries(list(notices[:limit]))
+    return [entry for entry in _entries(list(notices[:limit])) if entry.text]
 
 
 def visible(audiences: Collection[str], joined_at: datetime) -> NoticeQuerySet:
@@ -243,13 +256,28 @@ def visible(audiences: Collection[str], joined_at: datetime) -> NoticeQuerySet:
     return Notice.objects.filter(mine)
 
 
-def _entries(notices: Sequence[Notice]) -> list[Entry]:
+def _entries(notices: Sequence[Notice], must_be_shown: Collection[int] = ()) -> list[Entry]:
+    """An entry for each of these notices; a gap where none can be made, so that one row does not stop every server.
+
+    Raises:
+        Exception: none can be made of a notice of which the id is in ``must_be_shown``.
+    """
     if not notices:
         return []
     if any(notice.sender_id for notice in notices):
         prefetch_related_objects(notices, "sender")
     audiences = _audiences_of(notices)
-    return [entry_of(notice, audiences[notice.pk]) for notice in notices]
+    return [_entry(notice, audiences[notice.pk], must=notice.pk in must_be_shown) for notice in notices]
+
+
+def _entry(notice: Notice, audiences: list[str], *, must: bool) -> Entry:
+    try:
+        return entry_of(notice, audiences)
+    except Exception as error:
+        if must:
+            raise
+        logger.error("Notice %d cannot be shown, and is left out of the log", notice.pk, exc_info=error)
+        return gap_of(notice)
 
 
 def _audiences_of(notices: Iterable[Notice]) -> dict[int, list[str]]:
@@ -264,11 +292,8 @@ def _audiences_of(notices: Iterable[Notice]) -> dict[int, list[str]]:
     return audiences
 
 
-def _publish_batch(log: Log, size: int = BATCH, held: set[int] | None = None) -> tuple[LogGrew | None, bool]:
-    """Under the log's lock: the next ``size`` notices get their positions, and so do those they supersede.
-
-    Args:
-        held: the ids of notices that wait for a recall. They are passed over; those that this batch finds are added.
+def _publish_batch(log: Log, attempt: _Attempt) -> tuple[LogGrew | None, bool]:
+    """Under the log's lock: the next notices get their positions, and so do those they supersede.
 
     Returns:
         The bell for them, and whether no more are due.
@@ -276,14 +301,14 @@ def _publish_batch(log: Log, size: int = BATCH, held: set[int] | None = None) ->
     _fill_postings(log)
     now = timezone.now()
     first = log.head + 1
-    held = set() if held is None else held
-    due = list(_lock_due(now, held))
-    was_last = len(due) < BATCH and len(due) <= size
-    batch = {notice.pk: notice for notice in due[:size]}
+    due = list(_lock_due(now, attempt.held))
+    was_last = len(due) < BATCH and len(due) <= attempt.size
+    batch = {notice.pk: notice for notice in due[: attempt.size]}
+    attempt.taken = list(batch)
     earlier, busy = _superseded_by(batch.values())
     for pk in [pk for pk, notice in batch.items() if notice.subject in busy and notice.published is None]:
         del batch[pk]
-        held.add(pk)
+        attempt.held.add(pk)
     superseded = [notice for notice in earlier if notice.subject not in busy]
     # One object for each row, also for one that is due itself.
     superseded = [batch.get(notice.pk, notice) for notice in superseded]
@@ -304,7 +329,8 @@ def _publish_batch(log: Log, size: int = BATCH, held: set[int] | None = None) ->
         return None, was_last
     log.head = log.filled = log.head + len(shown)
     _execute(f"UPDATE {LOG} SET head = %s, filled = %s WHERE id = %s", log.head, log.filled, log.pk)
-    return LogGrew(epoch=str(log.epoch), first=first, head=log.head, entries=_entries(shown)), was_last
+    entries = _entries(shown, must_be_shown=attempt.taken)
+    return LogGrew(epoch=str(log.epoch), first=first, head=log.head, entries=entries), was_last
 
 
 def _fill_postings(log: Log) -> None:
@@ -419,15 +445,13 @@ def _pieces(pks: list[int]) -> Iterator[list[int]]:
         yield pks[start : start + BATCH]
 
 
-def _set_aside_first(error: Exception, held: Collection[int]) -> None:
-    """Take the first due notice, which alone failed with ``error``, out of the way of those behind it."""
-    with transaction.atomic():
-        _locked_log()
-        notice = next(iter(_lock_due(timezone.now(), held)), None)
-        if notice is None:
-            return
-        Notice.objects.filter(pk=notice.pk).update(error=f"{type(error).__name__}: {error}"[:MAX_ERROR])
-    logger.error("Notice %d cannot be published, and is set aside", notice.pk, exc_info=error)
+def _set_aside(pk: int, error: Exception) -> None:
+    """Take this notice, which alone failed with ``error``, out of the way of those behind it.
+
+    Not if it was published or recalled meanwhile.
+    """
+    if Notice.objects.waiting().filter(pk=pk).update(error=f"{type(error).__name__}: {error}"[:MAX_ERROR]):
+        logger.error("Notice %d cannot be published, and is set aside", pk, exc_info=error)
 
 
 def _lock_due(now: datetime, held: Collection[int] = ()) -> Iterable[Notice]:

@@ -57,6 +57,20 @@ async def follow(transactional_db, valkey, settings, monkeypatch):
         await hub.stop()
 
 
+@in_real_life
+async def test_a_row_that_cannot_be_shown_stops_no_hub(follow):
+    first, broken = await in_database(send, "first"), await in_database(send, "broken")
+    await in_database(Notice.objects.filter(pk=broken.pk).update, published_at=None)
+
+    hub = await follow()
+    _, wire = await connect(hub, after=0)
+    await in_database(send, "third")
+    await eventually(lambda: hub.position == 3)
+
+    assert [entry.notice_id for entry in hub._ring if entry.audiences] == [first.pk, broken.pk + 1]
+    assert wire.positions == [1, 3]
+
+
 # For whom -------------------------------------------------------------------------------------------------
 
 

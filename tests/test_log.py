@@ -545,6 +545,55 @@ def test_a_notice_that_cannot_be_published_is_set_aside_and_stops_nobody(monkeyp
     assert f"Notice {aside.pk} cannot be published" in caplog.text
 
 
+@pytest.mark.parametrize("end", ["recalled", "published"])
+def test_only_the_notice_that_failed_is_set_aside(monkeypatch, end):
+    """By the time it is, it may have been recalled, and another one be the first that is due."""
+    bad, good = send("impossible"), send("good")
+    of_notice = log.entry_of
+
+    def entry_of(notice, audiences):
+        if notice.title == "impossible":
+            raise ValueError("no entry can be made of it")
+        return of_notice(notice, audiences)
+
+    def set_aside(pk, error, set_aside=log._set_aside):
+        monkeypatch.setattr(log, "entry_of", of_notice)
+        if end == "recalled":
+            Notice.objects.filter(pk=bad.pk).update(recalled_at=timezone.now())
+        else:
+            publish_pending()
+        set_aside(pk, error)
+
+    monkeypatch.setattr(log, "entry_of", entry_of)
+    monkeypatch.setattr(log, "_set_aside", set_aside)
+    publish_pending()
+
+    bad.refresh_from_db()
+    good.refresh_from_db()
+    assert good.status == "live"
+    assert (bad.status, bad.error) == ("recalled" if end == "recalled" else "live", "")
+
+
+def test_a_published_row_that_cannot_be_shown_is_stepped_over_and_said(caplog):
+    """No code of ours writes one."""
+    ada = person("ada")
+    for title in ("before", "broken", "after"):
+        publish(title, key=title)
+    held = entries_after(0, 10)
+    Notice.objects.filter(title="broken").update(published_at=None)
+
+    entries = entries_after(0, 10)
+
+    assert [(entry.position, entry.audiences) for entry in entries] == [(1, ("everyone",)), (2, ()), (3, ("everyone",))]
+    assert [record.getMessage() for record in caplog.records] == [
+        f"Notice {held[1].notice_id} cannot be shown, and is left out of the log"
+    ]
+    assert [entry.position for entry in missed_by(ada)] == [1, 3]
+    assert log.holds(entries), "it is no sign of a restored backup"
+
+    assert publish("broken again", key="broken").status == "live", "it can be superseded"
+
+
 def test_a_database_that_is_away_sets_nothing_aside(monkeypatch):
     notice = send()
 
