@@ -191,7 +191,7 @@ def outcomes(server: str, found: dict[str, Any]) -> Outcomes:
 def ask_both() -> dict[str, Outcomes]:
     with tempfile.TemporaryDirectory() as folder:
         stock = StockServer(Path(folder))
-        ours = NoticeServer(Path(folder), WS_RATE_LIMIT=0, WS_MAX_BYTES=MAX_BYTES)
+        ours = NoticeServer(Path(folder), WS_RATE_LIMIT=0, WS_MAX_BYTES=MAX_BYTES, WS_ANONYMOUS_MAX_BYTES=0)
         try:
             stock.start()
             ours.start()

@@ -166,6 +166,14 @@ for origin in WS_ALLOWED_ORIGINS:
             f"WS_ALLOWED_ORIGINS={origin!r}: write scheme, host and port alone, such as https://www.example.com"
         )
 WS_CONNECTIONS_PER_USER = env.int("WS_CONNECTIONS_PER_USER", default=20)
+# Echo sockets of people who have not signed in, in each server process; 0 = off, but a quarter of all descriptors.
+WS_ANONYMOUS_CONNECTIONS = env.int("WS_ANONYMOUS_CONNECTIONS", default=200)
+WS_ANONYMOUS_PER_ADDRESS = env.int("WS_ANONYMOUS_PER_ADDRESS", default=20)
+WS_ANONYMOUS_MAX_BYTES = env.int("WS_ANONYMOUS_MAX_BYTES", default=8192)  # their largest message; 0 = WS_MAX_BYTES
+WS_ECHO_SIGN_IN = env.bool("WS_ECHO_SIGN_IN", default=False)  # the echo is for people who have signed in
+for name in ("WS_ANONYMOUS_CONNECTIONS", "WS_ANONYMOUS_PER_ADDRESS", "WS_ANONYMOUS_MAX_BYTES"):
+    if globals()[name] < 0:
+        raise ImproperlyConfigured(f"{name}={globals()[name]}: 0 (off) is the least")
 HEARTBEAT_SECONDS = env.float("HEARTBEAT_SECONDS", default=25.0)  # below the 60 s that many proxies allow
 HEARTBEAT_ANSWER_SECONDS = env.float("HEARTBEAT_ANSWER_SECONDS", default=10.0)
 LOG_LOOK_SECONDS = env.float("LOG_LOOK_SECONDS", default=1.5)  # how often a hub checks the log itself

@@ -14,7 +14,7 @@ from tests.machine import ROOT
 STOREYS = [
     {"config.redis", "config.sqlite"},
     {"config.logs", "config.errors", "config.probes", "config.static", "config.settings"},
-    {"notifications.models", "notifications.prepared", "notifications.sessions"},
+    {"notifications.models", "notifications.prepared", "notifications.sessions", "notifications.addresses"},
     {
         "notifications.audiences",
         "notifications.frames",
@@ -33,6 +33,7 @@ STOREYS = [
     {
         "notifications.live.database",
         "notifications.live.outbox",
+        "notifications.live.occupancy",
         "notifications.live.rate",
         "notifications.live.embedded",
         "notifications.live.access",

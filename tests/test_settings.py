@@ -217,6 +217,14 @@ def test_an_origin_that_no_browser_sends_is_refused_at_the_start(tmp_path, origi
     assert f"WS_ALLOWED_ORIGINS='{origin}': write scheme, host and port alone" in result.stderr
 
 
+@pytest.mark.parametrize("name", ["WS_ANONYMOUS_CONNECTIONS", "WS_ANONYMOUS_PER_ADDRESS", "WS_ANONYMOUS_MAX_BYTES"])
+def test_a_limit_below_nothing_is_refused_at_the_start(tmp_path, name):
+    result = settings_with(tmp_path, **{name: "-1"})
+
+    assert result.returncode != 0
+    assert f"{name}=-1: 0 (off) is the least" in result.stderr
+
+
 def test_behind_tls_plain_http_is_sent_to_https(tmp_path):
     result = settings_with(tmp_path, "settings.SECURE_SSL_REDIRECT, settings.SESSION_COOKIE_SECURE", HTTPS_ONLY="true")
 

@@ -15,13 +15,15 @@ from django.conf import settings
 from django.db import Error as DatabaseError
 
 from notifications import deeds, frames
+from notifications.addresses import network_of
 from notifications.frames import Alive, BadFrame, CloseCode, Error, Inbox, Read, ReadAll, Welcome, encode
 from notifications.inbox import Standing
-from notifications.live.access import Arrival, Knock, Receive, Scope, Send, session_key_of, user_called
+from notifications.live.access import Arrival, Knock, Receive, Scope, Send, refuse_handshake, session_key_of, user_called
 from notifications.live.connection import Connection
 from notifications.live.crowd import TooManyPages
 from notifications.live.database import in_database
 from notifications.live.hub import Hub
+from notifications.live.occupancy import Full, most_strangers
 from notifications.live.rate import Rate
 from notifications.live.websocket import DIRECT, DRAIN, NoticeProtocol
 from notifications.log import Place
@@ -29,34 +31,75 @@ from notifications.log import Place
 logger = logging.getLogger(__name__)
 
 BAD_FRAMES = 5  # so many bad frames, and the socket is closed
+ECHO_START_SECONDS = 2  # after which somebody is a stranger to the echo
 START_SECONDS = 10  # a server that cannot read the log by then sends its clients elsewhere
 LEAVING_PER_SECOND = 500  # sockets that leave a stopping server each second
 RETRY_MS = (500, 2000)  # and come back after something in between
 
 
 class EchoConsumer(AsyncConsumer):  # type: ignore[misc]
-    """Says back what it hears: `Server: m` for a text m (m itself with ?verbatim=1), the same bytes for bytes."""
+    """Says back what it hears: `Server: m` for a text m (m itself with ?verbatim=1), the same bytes for bytes.
+
+    It is open to strangers, who may be few, and whose messages are small.
+    """
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        # Channels' own dispatch would hop to a thread for every frame: 112 µs against 40 µs.
-        prefix = "" if parameter(scope, "verbatim") == "1" else "Server: "
-        rate = Rate(settings.WS_RATE_LIMIT)
+        hub: Hub = scope["hub"]
         await receive()
-        await send({"type": "websocket.accept"})
-        if direct := _direct(scope):
-            direct.ask_for_life()
-        while (event := await receive())["type"] != "websocket.disconnect":
-            if event["type"] == DRAIN:
-                await send({"type": "websocket.close", "code": 1012, "reason": "the server is restarting"})
-            elif rate.exceeded():
-                reason = f"more than {settings.WS_RATE_LIMIT} frames a second"
-                code = int(CloseCode.TOO_MANY_FRAMES)
-                await send({"type": "websocket.close", "code": code, "reason": reason})
-                return
-            elif (text := event.get("text")) is not None:
-                await send({"type": "websocket.send", "text": prefix + text})
-            else:
-                await send({"type": "websocket.send", "bytes": event["bytes"]})
+        _limit_messages(scope, settings.WS_ANONYMOUS_MAX_BYTES)
+        user_id = await _signed_in(hub, scope)
+        if user_id is not None:
+            _limit_messages(scope, settings.WS_MAX_BYTES)
+        try:
+            with hub.echoes.admit(_echo_limits(user_id, scope)):
+                await send({"type": "websocket.accept"})
+                if user_id is None and settings.WS_ECHO_SIGN_IN:
+                    reason = "sign in to use the echo"
+                    await send({"type": "websocket.close", "code": int(CloseCode.NOT_SIGNED_IN), "reason": reason})
+                    return
+                await _echo(scope, receive, send)
+        except Full as full:
+            logger.warning("Refused an echo socket: %s (see WS_ANONYMOUS_CONNECTIONS in README.md)", full)
+            sentence = "Too many echo sockets are open; close one of them, or come back later."
+            await refuse_handshake(scope, send, 429, sentence)
+
+
+async def _signed_in(hub: Hub, scope: Scope) -> int | None:
+    """Who opens an echo socket; nobody, as far as we know, while the database does not answer."""
+    if not (session_key := session_key_of(scope)):
+        return None
+    try:
+        async with asyncio.timeout(ECHO_START_SECONDS):
+            arrival = await hub.arrivals.ask(Knock(session_key, ""))
+    except (TimeoutError, DatabaseError):
+        return None
+    return arrival.reader.user_id if arrival else None
+
+
+def _echo_limits(user_id: int | None, scope: Scope) -> dict[str, int]:
+    if user_id is not None:
+        return {f"user {user_id}": settings.WS_CONNECTIONS_PER_USER}
+    address = network_of((scope.get("client") or ("",))[0])
+    return {"strangers": most_strangers(), f"address {address}": settings.WS_ANONYMOUS_PER_ADDRESS}
+
+
+async def _echo(scope: Scope, receive: Receive, send: Send) -> None:
+    # Channels' own dispatch would hop to a thread for every frame: 112 µs against 40 µs.
+    prefix = "" if parameter(scope, "verbatim") == "1" else "Server: "
+    rate = Rate(settings.WS_RATE_LIMIT)
+    if direct := _direct(scope):
+        direct.ask_for_life()
+    while (event := await receive())["type"] != "websocket.disconnect":
+        if event["type"] == DRAIN:
+            await send({"type": "websocket.close", "code": 1012, "reason": "the server is restarting"})
+        elif rate.exceeded():
+            reason = f"more than {settings.WS_RATE_LIMIT} frames a second"
+            await send({"type": "websocket.close", "code": int(CloseCode.TOO_MANY_FRAMES), "reason": reason})
+            return
+        elif (text := event.get("text")) is not None:
+            await send({"type": "websocket.send", "text": prefix + text})
+        else:
+            await send({"type": "websocket.send", "bytes": event["bytes"]})
 
 
 class NoticeConsumer(AsyncConsumer):  # type: ignore[misc]
@@ -65,6 +108,7 @@ class NoticeConsumer(AsyncConsumer):  # type: ignore[misc]
     async def __call__(self, scope: Scope, receive: Receive, send: Any) -> None:
         hub: Hub = scope["hub"]
         await receive()
+        _limit_messages(scope, settings.WS_ANONYMOUS_MAX_BYTES)
         # A refusal after the handshake can say why; before it, a browser sees no more than 1006.
         await send({"type": "websocket.accept"})
         asked = time.monotonic()
@@ -76,6 +120,7 @@ class NoticeConsumer(AsyncConsumer):  # type: ignore[misc]
             return
         connection = Connection(arrival.reader, hub, send, _direct(scope), arrival.standing.changes)
         hub.warden.meet(connection.user_id, since=asked)
+        _limit_messages(scope, settings.WS_MAX_BYTES)
         scope["headers"].clear()  # 2 KiB a socket, for as long as it is open
         try:
             await begin(connection, hub, arrival.standing, parameter(scope, "cursor"), parameter(scope, "stamp"))
@@ -122,6 +167,12 @@ def _direct(scope: Scope) -> NoticeProtocol | None:
     """The socket itself; other servers than our own have none to give."""
     found: NoticeProtocol | None = (scope.get("extensions") or {}).get(DIRECT)
     return found
+
+
+def _limit_messages(scope: Scope, most: int) -> None:
+    """Take messages of so many bytes, where the server lets us choose; 0 leaves it as it is."""
+    if most and (direct := _direct(scope)):
+        direct.limit_messages(min(most, settings.WS_MAX_BYTES))
 
 
 def parameter(scope: Scope, name: str) -> str:

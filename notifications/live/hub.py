@@ -28,6 +28,7 @@ from notifications.live.batch import Batch
 from notifications.live.connection import PIECE_BYTES, Connection, Run
 from notifications.live.crowd import Crowd
 from notifications.live.database import in_database
+from notifications.live.occupancy import Occupancy
 from notifications.live.rounds import Rounds
 from notifications.live.warden import Warden
 from notifications.log import Place
@@ -72,6 +73,7 @@ class Hub:
         self._early: dict[int, LogGrew] = {}  # bells that came before the one they follow, by their first position
         self.warden = Warden(self)
         self.crowd = Crowd(self)
+        self.echoes = Occupancy()
         self.arrivals = Batch(answers_to)
         self._rounds = Rounds(self)
         self.neighbours = 0  # other server processes that hear the doorbell

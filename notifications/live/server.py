@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import gc
+import logging
+import resource
 import signal
 import socket
 import sys
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import uvicorn
@@ -16,8 +19,14 @@ from django.conf import settings
 from uvicorn.supervisors import Multiprocess
 from uvicorn.supervisors import multiprocess as supervisor
 
+from notifications.live.occupancy import open_files_limit
+
 if TYPE_CHECKING:
     from notifications.live.hub import Hub  # at run time, a new worker imports this file before Django is set up
+
+logger = logging.getLogger(__name__)
+
+FEW_FILES = 4096  # descriptors
 
 
 def listen_on(host: str, port: int) -> socket.socket:
@@ -39,6 +48,7 @@ def run(listener: socket.socket, workers: int) -> None:
 
     With several workers, SIGHUP replaces one after the other by a new one, which serves before the old one leaves.
     """
+    raise_file_limit()
     config = uvicorn.Config(
         "config.asgi:application",
         workers=workers,
@@ -57,6 +67,17 @@ def run(listener: socket.socket, workers: int) -> None:
     else:
         supervisor.Process = Worker  # type: ignore[misc]
         Multiprocess(config, sockets=[listener]).run()
+
+
+def raise_file_limit() -> None:
+    """Take as many descriptors as we may have: a page is one, and the soft limit is often 1,024."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    with suppress(OSError, ValueError):  # macOS has a lower one that it does not tell
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    if (most := open_files_limit()) < FEW_FILES:
+        logger.warning(
+            "Only %d files may be open at once, and each page is one: set LimitNOFILE in systemd, or `ulimit -Hn`", most
+        )
 
 
 # Objects that live long are looked at seldom, and those from before the first page never. With Python's own settings,

@@ -179,6 +179,10 @@ class NoticeProtocol(asyncio.Protocol):
         """Cut the connection at once, whatever is still to be written."""
         self._transport.abort()
 
+    def limit_messages(self, most: int) -> None:
+        """From now on, a message may have so many bytes."""
+        self._frames.max_message_size = most
+
     def ask_for_life(self) -> None:
         """Ping this client now and then, and cut it when it does not answer: for consumers without a heartbeat."""
         if self._config.ws_ping_interval and not self._close_sent:
@@ -322,7 +326,7 @@ class NoticeProtocol(asyncio.Protocol):
     def _may_still_send(self, count: int) -> bool:
         """After our close we read on for the client's answer to it, but no more than one message under way."""
         self._late_bytes += count
-        if self._late_bytes <= self._config.ws_max_size:
+        if self._late_bytes <= (self._frames.max_message_size or 0):
             return True
         self._stop_flood()
         return False

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
 from typing import Any
 
 from django.conf import settings
@@ -13,6 +12,7 @@ from django.views.decorators.http import require_GET
 
 from config.redis import NO_LAYER
 from notifications import log
+from notifications.addresses import is_this_machine
 from notifications.live.hub import Hub
 
 
@@ -37,15 +37,8 @@ def readyz(request: HttpRequest) -> JsonResponse:
         "hub": _hub_state(hub),
     }
     ready = state["database"] == "ok" and hub is not None and hub.is_ready
-    told = state if _is_from_this_machine(request) else {}
+    told = state if is_this_machine(request.META.get("REMOTE_ADDR", "")) else {}
     return JsonResponse({"ready": ready, **told}, status=200 if ready else 503)
-
-
-def _is_from_this_machine(request: HttpRequest) -> bool:
-    try:
-        return ip_address(request.META.get("REMOTE_ADDR", "")).is_loopback
-    except ValueError:
-        return False
 
 
 def _database_state() -> str:

@@ -18,7 +18,7 @@ TEXTS = ["hello", " ", "é", "✓ 你好 👩‍👩‍👧", "\x00\x01\x7f", "\
 
 
 async def echo_of(server, *messages, query=""):
-    async with asyncio.timeout(10), dial(server, ECHO + query) as socket:
+    async with asyncio.timeout(10), dial(server, ECHO + query, server.sessions["ada"]) as socket:
         for message in messages:
             await socket.send(message)
         return [await socket.recv() for _ in messages]
@@ -46,7 +46,7 @@ async def test_nothing_comes_back_as_nothing(server, kind, empty, query):
     if kind.sends_empty_messages:
         assert await echo_of(server, empty, b"next", query=query) == [empty, b"next"]
     else:
-        async with dial(server, ECHO + query) as socket:
+        async with dial(server, ECHO + query, server.sessions["ada"]) as socket:
             await socket.send(empty)
             await socket.send(b"next")
             assert await socket.recv() == b"next"
@@ -69,7 +69,7 @@ async def test_messages_come_back_in_order_whatever_their_size(server):
     dice = random.Random(1)
     sent = [dice.randbytes(int(10 ** dice.uniform(0, 4.5))) for _ in range(300)]
 
-    async with dial(server, ECHO) as socket:
+    async with dial(server, ECHO, server.sessions["ada"]) as socket:
 
         async def send():
             for message in sent:
@@ -83,7 +83,7 @@ async def test_messages_come_back_in_order_whatever_their_size(server):
 
 
 async def test_a_message_in_fragments_comes_back_whole(server):
-    async with dial(server, ECHO) as socket:
+    async with dial(server, ECHO, server.sessions["ada"]) as socket:
         await socket.send(["One mess", "", "age in ", "frag✓ments"])
         assert await socket.recv() == "Server: One message in frag✓ments"
 
@@ -94,7 +94,7 @@ async def test_a_message_in_fragments_comes_back_whole(server):
 async def test_a_character_cut_in_two_by_fragments_comes_back_whole(server):
     first, second = "✓".encode()[:1], "✓".encode()[1:]
 
-    async with dial(server, ECHO) as socket:
+    async with dial(server, ECHO, server.sessions["ada"]) as socket:
         async with socket.send_context():
             socket.protocol.send_text(first, fin=False)
         async with socket.send_context():
@@ -104,7 +104,7 @@ async def test_a_character_cut_in_two_by_fragments_comes_back_whole(server):
 
 
 async def test_a_ping_is_answered_with_what_it_carries_even_within_a_message(server):
-    async with asyncio.timeout(10), dial(server, ECHO) as socket:
+    async with asyncio.timeout(10), dial(server, ECHO, server.sessions["ada"]) as socket:
         await (await socket.ping(b"are you there?"))
         await (await socket.ping(b""))
         async with socket.send_context():
@@ -117,7 +117,7 @@ async def test_a_ping_is_answered_with_what_it_carries_even_within_a_message(ser
 
 
 async def test_a_pong_that_nobody_asked_for_is_passed_over(server):
-    async with dial(server, ECHO) as socket:
+    async with dial(server, ECHO, server.sessions["ada"]) as socket:
         await socket.pong(b"by the way")
         await socket.send("still here?")
 
@@ -125,14 +125,14 @@ async def test_a_pong_that_nobody_asked_for_is_passed_over(server):
 
 
 async def test_a_close_is_answered(server, kind):
-    async with dial(server, ECHO) as socket:
+    async with dial(server, ECHO, server.sessions["ada"]) as socket:
         await socket.close(3001, "I have seen enough")
 
     assert socket.protocol.close_rcvd.code == (kind.answers_close_by or 3001)
 
 
 async def test_a_frame_of_an_unknown_kind_ends_the_socket(server):
-    async with dial(server, ECHO) as socket:
+    async with dial(server, ECHO, server.sessions["ada"]) as socket:
         socket.transport.write(bytes([0x80 | 0x03, 0x80, 0, 0, 0, 0]))  # opcode 3 is reserved
         await socket.wait_closed()
 
@@ -144,7 +144,7 @@ async def test_no_limit_means_no_limit(server):
 
 
 async def test_a_message_beyond_the_limit_ends_the_socket(server, kind):
-    async with dial(server, ECHO) as socket:
+    async with dial(server, ECHO, server.sessions["ada"]) as socket:
         await socket.send(bytes(1_048_577))
         await socket.wait_closed()
 
@@ -152,7 +152,7 @@ async def test_a_message_beyond_the_limit_ends_the_socket(server, kind):
 
 
 async def test_the_limit_counts_all_fragments_of_a_message(server, kind):
-    async with dial(server, ECHO) as socket:
+    async with dial(server, ECHO, server.sessions["ada"]) as socket:
         await socket.send([bytes(600_000), bytes(600_000)])
         await socket.wait_closed()
 

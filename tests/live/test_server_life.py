@@ -329,7 +329,7 @@ def test_an_option_that_makes_no_sense_is_refused(server, option, value, words):
 
 
 async def test_the_longest_message_can_be_set(server):
-    async with dial(server, ECHO) as echo:
+    async with dial(server, ECHO, server.sessions["ada"]) as echo:
         await echo.send(bytes(100_000))
         assert await echo.recv() == bytes(100_000)
 
