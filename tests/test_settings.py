@@ -281,7 +281,7 @@ def test_private_parts_of_other_libraries_that_we_build_on_are_still_there():
     """uvicorn and websockets have upper bounds in pyproject.toml; before raising one, see here what we use."""
     from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
     from uvicorn.server import Server
-    from websockets.protocol import Protocol
+    from websockets.protocol import SERVER, Protocol
 
     used = {
         HttpToolsProtocol: ("on_headers_complete", "on_body", "on_message_begin", "on_message_complete", "shutdown"),
@@ -292,3 +292,6 @@ def test_private_parts_of_other_libraries_that_we_build_on_are_still_there():
     gone = [f"{owner.__name__}.{name}" for owner, names in used.items() for name in names if not hasattr(owner, name)]
 
     assert not gone, f"notifications/live builds on {gone}"
+    frames = Protocol(SERVER, max_size=1)
+    assert frames.reader.buffer == b""
+    assert frames.max_message_size == 1

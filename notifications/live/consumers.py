@@ -18,7 +18,16 @@ from notifications import deeds, frames
 from notifications.addresses import network_of
 from notifications.frames import Alive, BadFrame, CloseCode, Error, Inbox, Read, ReadAll, Welcome, encode
 from notifications.inbox import Standing
-from notifications.live.access import Arrival, Knock, Receive, Scope, Send, refuse_handshake, session_key_of, user_called
+from notifications.live.access import (
+    Arrival,
+    Knock,
+    Receive,
+    Scope,
+    Send,
+    refuse_handshake,
+    session_key_of,
+    user_called,
+)
 from notifications.live.connection import Connection
 from notifications.live.crowd import TooManyPages
 from notifications.live.database import in_database
