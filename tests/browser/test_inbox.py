@@ -25,6 +25,7 @@ from tests.browser.gestures import (
     remember,
     row,
     titles,
+    until,
 )
 from tests.machine import ROOT
 from tests.servers import run_as
@@ -355,6 +356,27 @@ def test_more_than_two_hundred_that_wait_are_shown_by_one_press(open_inbox, ada,
     expect(row(page, "Notice 204")).to_be_focused()
     expect(page.locator("#new-notices")).to_be_hidden()
     expect_unread(page, 245)
+
+
+def test_what_is_done_meanwhile_does_not_keep_back_what_a_press_has_asked_for(open_inbox, ada, backstage):
+    backstage.send_many("Before", 3, ada.audience)
+    page = open_inbox(ada, reduced_motion="reduce")
+    page.get_by_role("button", name="Pause").click()
+    backstage.send_many("Notice", 205, ada.audience)
+    expect(page.locator("#new-notices")).to_have_text("99+ new notices")
+    asked = []
+    page.route(
+        lambda address: urlsplit(address).path == "/",
+        lambda route: route.continue_() if asked else asked.append(route),
+    )
+
+    page.locator("#new-notices").click()
+    until(page, lambda: asked)
+    archive(page, "Before 1")
+    asked[0].continue_()
+
+    expect(row(page, "Notice 204")).to_be_focused()
+    expect(page.locator("#new-notices")).to_be_hidden()
 
 
 def test_rows_leave_at_the_end_but_not_while_somebody_reads_there(open_inbox, ada, backstage, send):

@@ -66,14 +66,21 @@ export class CatchUp extends EventTarget {
     return this.#refresh()
   }
 
-  /** The same at once. `asked`: by a person, who wants to see what is new, whatever else they do. */
+  /**
+   * The same at once. `asked`: by a person, who wants to see what is new, whatever else they do.
+   *
+   * Returns whether the fresh page is here. It is not when the server is away.
+   */
   async refreshNow({ asked }) {
     try {
-      await this.#refreshOnce(asked)
+      while (!(await this.#refreshOnce(asked))) await pause(REFRESH_APART_MS)
+      return true
     } catch {
       this.#isStale = true
+      return false
+    } finally {
+      this.#refresh()
     }
-    this.#refresh()
   }
 
   async #refresh() {
@@ -92,16 +99,19 @@ export class CatchUp extends EventTarget {
     }
   }
 
+  /** Returns whether the page was taken over. What is done or recalled while it is on its way may be missing in it. */
   async #refreshOnce(asked = false) {
     const changes = this.#changes
     const page = await this.#fetch()
-    if (!page) return
-    // What was done or recalled while the page was on its way may be missing in it: then the next one has it.
-    if (changes !== this.#changes) this.#isStale = true
-    else {
+    if (page && changes !== this.#changes) {
+      this.#isStale = true
+      return false
+    }
+    if (page) {
       this.#counts.rebaseOn(page)
       this.#takeOver(page, asked)
     }
+    return true
   }
 
   #takeOver(page, asked = false) {

@@ -106,8 +106,8 @@ const fetchedIsOld = () => caughtUp?.changed()
 inbox.addEventListener("stale", refresh)
 inbox.addEventListener("uncounted", () => counts.askSoon())
 newcomers.addEventListener("overflow", async ({ detail }) => {
-  await (await catchUp()).refreshNow(detail)
-  if (detail.asked) inbox.focusFirst()
+  const isHere = await (await catchUp()).refreshNow(detail)
+  if (isHere && detail.asked) inbox.focusFirst()
 })
 
 /**
