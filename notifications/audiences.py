@@ -109,14 +109,14 @@ def topics_called(slugs: Iterable[str]) -> list[Audience]:
 def _keys_of(kind: str, rows: QuerySet, field: str, names: Iterable[str]) -> list[object]:  # type: ignore[type-arg]
     names = list(dict.fromkeys(names))
     _check_storable(kind, names)
-    found = dict(rows.filter(**{f"{field}__in": _any_of(names)}).values_list(field, "pk")) if names else {}
+    found = dict(rows.filter(**{f"{field}__in": any_of(names)}).values_list(field, "pk")) if names else {}
     for name in names:
         if name not in found:
             raise UnknownAudience(kind, name, _nearest(rows, field, name))
     return [found[name] for name in names]
 
 
-def _any_of(values: Collection[str] | Collection[int]) -> RawSQL:
+def any_of(values: Collection[str] | Collection[int]) -> RawSQL:
     """These values as a subquery with a single parameter, however many they are.
 
     One parameter for each would end at 32,766 (SQLite) or 65,535 (PostgreSQL), and an OR for each at 1,000 (SQLite).
@@ -159,13 +159,13 @@ def check_exists(audiences: Iterable[Audience]) -> None:
         wanted.setdefault(audience.kind, set()).add(audience.key)
     if users := wanted.get("user"):
         active = get_user_model().objects.filter(is_active=True)
-        _check_all_found("user", users, active.filter(pk__in=_any_of(_ids(users))).values_list("pk", flat=True))
+        _check_all_found("user", users, active.filter(pk__in=any_of(_ids(users))).values_list("pk", flat=True))
     if groups := wanted.get("group"):
-        there = Group.objects.filter(pk__in=_any_of(_ids(groups)))
+        there = Group.objects.filter(pk__in=any_of(_ids(groups)))
         _check_all_found("group", groups, there.values_list("pk", flat=True))
     if topics := wanted.get("topic"):
         _check_storable("topic", topics)
-        _check_all_found("topic", topics, Topic.objects.filter(slug__in=_any_of(topics)).values_list("slug", flat=True))
+        _check_all_found("topic", topics, Topic.objects.filter(slug__in=any_of(topics)).values_list("slug", flat=True))
 
 
 def _ids(keys: Iterable[str]) -> list[int]:
@@ -208,7 +208,7 @@ def people_in(audiences: Iterable[Audience]) -> QuerySet[User]:
     audiences = set(audiences)
     members = Q(pk=None)
     if users := [int(audience.key) for audience in audiences if audience.kind == "user"]:
-        members |= Q(pk__in=_any_of(users))
+        members |= Q(pk__in=any_of(users))
     for audience in audiences:
         match audience.kind:
             case "everyone":
@@ -242,8 +242,8 @@ def describe(audiences: Iterable[Audience]) -> list[str]:
     users = [int(a.key) for a in audiences if a.kind == "user"]
     groups = [int(a.key) for a in audiences if a.kind == "group"]
     User = get_user_model()
-    usernames = dict(User.objects.filter(pk__in=_any_of(users)).values_list("pk", User.USERNAME_FIELD)) if users else {}
-    group_names = dict(Group.objects.filter(pk__in=_any_of(groups)).values_list("pk", "name")) if groups else {}
+    usernames = dict(User.objects.filter(pk__in=any_of(users)).values_list("pk", User.USERNAME_FIELD)) if users else {}
+    group_names = dict(Group.objects.filter(pk__in=any_of(groups)).values_list("pk", "name")) if groups else {}
     words = []
     for audience in audiences:
         match audience.kind:

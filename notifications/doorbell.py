@@ -55,6 +55,12 @@ class InboxChanged(Struct, tag="inbox_changed", frozen=True):
     text: str | None
 
 
+class InboxesChanged(Struct, tag="inboxes_changed", frozen=True):
+    """The inboxes of several people: what they have seen is written together, and told by one bell."""
+
+    changes: list[InboxChanged]
+
+
 class AccessChanged(Struct, tag="access_changed", frozen=True):
     """These people may see more or less than before, or nothing any more; no ids mean that it may be anybody."""
 
@@ -75,7 +81,7 @@ class Probe(Struct, tag="probe", frozen=True):
     hub: str
 
 
-Bell = LogGrew | InboxChanged | AccessChanged | Presence | Probe
+Bell = LogGrew | InboxChanged | InboxesChanged | AccessChanged | Presence | Probe
 _decoder: msgspec.msgpack.Decoder[Bell] = msgspec.msgpack.Decoder(Bell)
 
 

@@ -78,23 +78,25 @@ class NoticeFrame(Struct, tag="notice", frozen=True):
 class Inbox(Struct, tag="inbox", frozen=True, omit_defaults=True):
     """What a person did, in this or another tab: with these ids, or with all that was `published` ≤ `read_through`.
 
-    What was `archived` has left the inbox and is read; what was `unarchived` is back in it. `seen` was on a screen.
+    What was `archived` has left the inbox and is read; what was `unarchived` is back in it. `seen` was on a screen,
+    and so was everything `published` ≤ `seen_through`.
     `unread` and `unseen` are true as of `position`: a notice published later is not in them; 1000 stands for that
-    many or more.
+    many or more. What was only seen leaves `unread` as it was, and out of the frame where it was not counted.
     `changes` takes the place of the first part of the stamp. (Not of all of it: of other audiences a page hears by a
     `reset`.)
     """
 
-    unread: int
-    unseen: int
     position: int
     changes: int
+    unread: int | None = None
+    unseen: int | None = None
     read: list[int] | None = None
     read_through: int | None = None
     marked_unread: list[int] | None = None
     archived: list[int] | None = None
     unarchived: list[int] | None = None
     seen: list[int] | None = None
+    seen_through: int | None = None
 
 
 class Heartbeat(Struct, tag="heartbeat", frozen=True, omit_defaults=True):
@@ -144,14 +146,21 @@ class ReadAll(Struct, tag="read_all", frozen=True):
     through: Whole
 
 
+class Seen(Struct, tag="seen", frozen=True):
+    """These notices were on a screen, and everything `published` ≤ `through`: when the page counted none unseen."""
+
+    ids: Annotated[list[Whole], Meta(max_length=MAX_IDS)]
+    through: Whole = 0
+
+
 class Alive(Struct, tag="alive", frozen=True):
     """The answer to a heartbeat: the position that the page has reached."""
 
     position: Whole
 
 
-ClientFrame = Read | ReadAll | Alive
-CLIENT_FRAMES: dict[str, type[ClientFrame]] = {"read": Read, "read_all": ReadAll, "alive": Alive}
+ClientFrame = Read | ReadAll | Seen | Alive
+CLIENT_FRAMES: dict[str, type[ClientFrame]] = {"read": Read, "read_all": ReadAll, "seen": Seen, "alive": Alive}
 
 
 class BadFrame(ValueError):

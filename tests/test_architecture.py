@@ -27,7 +27,7 @@ STOREYS = [
     {"notifications.doorbell"},
     {"notifications.log"},
     {"notifications.sending", "notifications.inbox", "notifications.access_bells"},
-    {"notifications.deeds"},
+    {"notifications.deeds", "notifications.seeing"},
     {"notifications.muting"},
     {"notifications.apps"},
     {
@@ -42,7 +42,12 @@ STOREYS = [
     {"notifications.live.websocket", "notifications.live.batch"},
     {"notifications.live.http"},
     {"notifications.live.connection"},
-    {"notifications.live.warden", "notifications.live.crowd", "notifications.live.rounds"},
+    {
+        "notifications.live.warden",
+        "notifications.live.crowd",
+        "notifications.live.rounds",
+        "notifications.live.sightings",
+    },
     {"notifications.live.hub"},
     {"notifications.live.consumers"},
     {"notifications.live.events"},

@@ -147,6 +147,9 @@ def test_a_frame_of_a_client_is_understood(text, frame):
         ('{"type":"read","ids":["1"]}', "ids"),
         ('{"type":"read","ids":[-1]}', "ids"),
         ('{"type":"read_all"}', "through"),
+        ('{"type":"seen"}', "ids"),
+        ('{"type":"seen","ids":[],"through":-1}', "through"),
+        ('{"type":"seen","ids":[1.5],"through":1}', "ids"),
     ],
 )
 def test_a_bad_frame_is_refused_with_what_is_wrong(text, says):
@@ -157,7 +160,7 @@ def test_a_bad_frame_is_refused_with_what_is_wrong(text, says):
 
 
 def test_a_refusal_names_the_frames_there_are():
-    with pytest.raises(BadFrame, match="the types are read, read_all, alive"):
+    with pytest.raises(BadFrame, match="the types are read, read_all, seen, alive"):
         decode('{"type":"shout"}')
 
 

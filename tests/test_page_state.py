@@ -13,7 +13,7 @@ from django.utils import timezone
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from notifications import access_bells, deeds, doorbell, log
+from notifications import access_bells, deeds, doorbell, log, seeing
 from notifications.deeds import CannotUndo, mark_all_read, mark_read
 from notifications.inbox import standing_of, visible_to
 from notifications.live import hub as hubs
@@ -22,6 +22,7 @@ from notifications.live.consumers import NoticeConsumer
 from notifications.live.database import in_database
 from notifications.live.hub import Hub
 from notifications.models import Notice
+from notifications.seeing import Sighting
 from notifications.sending import recall_notice, send_notice
 from tests.people import group, person
 from tests.sockets import Wire, eventually
@@ -40,6 +41,8 @@ steps = st.one_of(
     st.tuples(st.just("recall"), number),
     st.tuples(st.just("read"), page_number, number),
     st.tuples(st.just("read_all"), page_number, st.integers(-3, 3)),
+    st.tuples(st.just("see"), page_number, st.lists(number, max_size=2), st.integers(-30, 3)),
+    st.tuples(st.just("write_seen"), st.integers(0, 1)),
     st.tuples(
         st.just("do"), who, st.sampled_from(["mark_unread", "archive", "unarchive", "mark_seen"]), st.integers(0, 9)
     ),
@@ -145,7 +148,7 @@ class Page:
                 row.is_read = False
             if is_named & {"archived", "unarchived"}:
                 row.is_archived = "archived" in is_named
-            row.is_seen |= bool(is_named)
+            row.is_seen |= bool(is_named) or row.published <= frame.get("seen_through", 0)
 
     def say(self, frame):
         self.is_answered = False
@@ -237,6 +240,20 @@ class World:
         else:
             await in_database(mark_all_read, self.people[page.name], through)
 
+    async def see(self, page, numbers, offset):
+        """Some notices, and, a third of the time, everything up to the page's place, or thereabouts."""
+        page = self.pages[page]
+        ids = [self.notices[number % len(self.notices)].pk for number in numbers if self.notices]
+        through = max(0, int(page.cursor.rpartition(":")[2]) + offset) if offset >= -10 else 0
+        if page.task:
+            page.say({"type": "seen", "ids": ids, "through": through})
+        else:
+            await in_database(seeing.write, {self.people[page.name].pk: Sighting(set(ids), through)})
+
+    async def write_seen(self, hub):
+        """What a process has collected is written, a second later or when it stops."""
+        await self.hubs[hub].sightings.finish()
+
     async def do(self, name, deed, number):
         """By a form: whichever pages are open hear of it."""
         if self.notices:
@@ -279,6 +296,7 @@ class World:
         for _ in range(3):
             await eventually(lambda: all(page.is_answered for page in self.pages))
             for hub in range(2):
+                await self.write_seen(hub)
                 await self.look(hub)
             await asyncio.sleep(warden.AGAIN_SECONDS + 0.02)
             for page in self.pages:
@@ -308,7 +326,7 @@ def test_every_page_ends_up_as_one_that_is_fetched_afresh(history, monkeypatch, 
     monkeypatch.setattr(warden, "AGAIN_SECONDS", 0.03)
     monkeypatch.setattr(hubs, "CROSSING_SECONDS", 0.01)
     world = World()
-    for module in (log, deeds, access_bells):
+    for module in (log, deeds, seeing, access_bells):
         monkeypatch.setattr(module, "ring", world.ring)
     assert doorbell.ring is not world.ring
 

@@ -457,6 +457,16 @@ def test_a_deed_is_done_by_this_sites_forms_only(name):
     assert not any(model.objects.exists() for model in (ReadMark, Receipt, Mute))
 
 
+def test_all_up_to_a_place_and_some_more_are_seen_by_a_form_where_no_socket_gets_through(client, ada):
+    old, _other, new = publish(), publish(), publish()
+
+    assert client.post("/seen/", {"id": new.pk, "through": old.published}).status_code in (200, 302)
+    wrong = client.post("/seen/", {"through": "all"}, headers={"accept": "application/json"})
+
+    assert client.get("/counts/").json()["unseen"] == 1
+    assert (wrong.status_code, wrong.json()["error"]) == (400, "“through” must be a whole number, not “all”.")
+
+
 def test_each_deed_is_done_by_ids_and_answered_with_what_takes_it_back(client, ada):
     notice, other = publish(), publish()
     answers = {}

@@ -16,7 +16,7 @@ from django.db import Error as DatabaseError
 
 from notifications import deeds, frames
 from notifications.addresses import network_of
-from notifications.frames import Alive, BadFrame, CloseCode, Error, Inbox, Read, ReadAll, Welcome, encode
+from notifications.frames import Alive, BadFrame, CloseCode, Error, Inbox, Read, ReadAll, Seen, Welcome, encode
 from notifications.inbox import Standing
 from notifications.live.access import (
     Arrival,
@@ -226,7 +226,7 @@ async def _listen(connection: Connection, hub: Hub, receive: Receive) -> None:
             return await connection.leave(CloseCode.TOO_MANY_FRAMES, detail, error)
         else:
             try:
-                await _answer(connection, event)
+                await _answer(connection, hub, event)
             except BadFrame as bad:
                 bad_frames += 1
                 connection.say(Error(code="bad_frame", detail=str(bad)))
@@ -237,13 +237,15 @@ async def _listen(connection: Connection, hub: Hub, receive: Receive) -> None:
                 connection.say(Error(code="unavailable", detail="nothing was changed; try again"))
 
 
-async def _answer(connection: Connection, event: dict[str, Any]) -> None:
+async def _answer(connection: Connection, hub: Hub, event: dict[str, Any]) -> None:
     text = event.get("text")
     if text is None:
         raise BadFrame("a binary frame; send JSON as text")
     match frames.decode(text):
         case Alive(position=position):
             connection.answered(position)
+        case Seen(ids=ids, through=through):
+            hub.sightings.note(connection.user_id, ids, through)
         case Read(ids=ids):
             await _mark(connection, ids)
         case ReadAll(through=through):

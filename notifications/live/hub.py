@@ -21,7 +21,17 @@ from django.utils import timezone
 
 from config.redis import NO_LAYER
 from notifications import log
-from notifications.doorbell import AccessChanged, Bell, InboxChanged, LogGrew, Presence, Probe, Subscription, ring
+from notifications.doorbell import (
+    AccessChanged,
+    Bell,
+    InboxChanged,
+    InboxesChanged,
+    LogGrew,
+    Presence,
+    Probe,
+    Subscription,
+    ring,
+)
 from notifications.entries import Entry
 from notifications.live.access import Reader, answers_to
 from notifications.live.batch import Batch
@@ -30,6 +40,7 @@ from notifications.live.crowd import Crowd
 from notifications.live.database import in_database
 from notifications.live.occupancy import Occupancy
 from notifications.live.rounds import Rounds
+from notifications.live.sightings import Sightings
 from notifications.live.warden import Warden
 from notifications.log import Place
 from notifications.models import ServerProcess
@@ -75,6 +86,7 @@ class Hub:
         self.crowd = Crowd(self)
         self.echoes = Occupancy()
         self.arrivals = Batch(answers_to)
+        self.sightings = Sightings()
         self._rounds = Rounds(self)
         self.neighbours = 0  # other server processes that hear the doorbell
         self._reads_ahead: list[InboxChanged] = []  # of notices that this hub has not heard of yet
@@ -101,7 +113,13 @@ class Hub:
 
     def start(self) -> None:
         """Begin to follow the log. Returns at once; `following` is set when the first look succeeded."""
-        rounds = (self._rounds.visit_pages, self._rounds.watch_loop, self.warden.watch, self.crowd.tell)
+        rounds = (
+            self._rounds.visit_pages,
+            self._rounds.watch_loop,
+            self.warden.watch,
+            self.crowd.tell,
+            self.sightings.write,
+        )
         for job in (self._watch_doorbell, self._follow, *rounds):
             task = asyncio.create_task(job(), name=f"hub {job.__name__}")
             task.add_done_callback(self._on_task_end)
@@ -123,6 +141,7 @@ class Hub:
                 task.cancel()
             # Before Python 3.12, `wait_for` swallows a cancellation that comes together with what it waits for.
             await asyncio.wait(pending, timeout=0.1)
+        await self.sightings.finish()
         await self._subscription.close()
         with contextlib.suppress(DatabaseError):
             await in_database(ServerProcess.objects.filter(id=self.id).delete)
@@ -201,6 +220,9 @@ class Hub:
                 self._hear_of_entries(bell)
             case InboxChanged():
                 self._hear_of_reading(bell)
+            case InboxesChanged(changes=changes):
+                for change in changes:
+                    self._hear_of_reading(change)
             case AccessChanged(user_ids=[]):
                 self.warden.doubt_everybody()
             case AccessChanged(user_ids=user_ids):

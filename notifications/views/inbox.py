@@ -15,7 +15,7 @@ from django.utils.translation import ngettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
-from notifications import deeds, muting
+from notifications import deeds, muting, seeing
 from notifications import inbox as inboxes
 from notifications.attention import for_page, preferences_of
 from notifications.audiences import audiences_of, in_words
@@ -23,6 +23,7 @@ from notifications.deeds import Deed, Matching
 from notifications.filters import Filter, Tab
 from notifications.inbox import MOST_UNREAD, Standing
 from notifications.models import Level
+from notifications.seeing import Sighting
 from notifications.views.signed_in import (
     BadRequest,
     SignedInRequest,
@@ -175,8 +176,14 @@ def unarchive(request: SignedInRequest) -> HttpResponse:
 @require_POST
 @says_what_is_wrong
 def seen(request: SignedInRequest) -> HttpResponse:
-    """Note that notices were on a screen."""
-    return _done(request, deeds.mark_seen(request.user, _which(request)), "")
+    """Note that notices were on a screen; with ``through`` and without a filter, also everything up to there."""
+    if "matching" in request.POST:
+        return _done(request, deeds.mark_seen(request.user, _which(request)), "")
+    ids, through = ids_in(request.POST), whole(request.POST, "through", default=0)
+    if not through:
+        return _done(request, deeds.mark_seen(request.user, ids), "")
+    seeing.write({request.user.pk: Sighting(set(ids), through)})
+    return _done(request, deeds.NOTHING, "")
 
 
 @login_required

@@ -300,6 +300,34 @@ async def test_everything_is_read_at_once(server, open_page, backstage):
     assert backstage.inbox_of(brian["id"])["unread"] == 4
 
 
+async def test_what_was_on_a_screen_is_seen_on_all_pages_of_the_same_person(server, open_page, backstage):
+    ada = backstage.newcomer()
+    desk, phone = await open_page(server, ada["session"]), await open_page(server, ada["session"])
+    backstage.send("One")
+    two, three = backstage.send("Two"), backstage.send("Three")
+    await desk.receives("Three")
+    through = desk.position - 2
+
+    await desk.say({"type": "seen", "ids": [], "through": through})
+    await desk.until(lambda: len(desk.all("inbox")) == 1)
+    await desk.say({"type": "seen", "ids": [three["id"]]})
+    await desk.until(lambda: len(desk.all("inbox")) == 2)
+
+    for page in (desk, phone):
+        await page.until(lambda page=page: len(page.all("inbox")) == 2)
+        covered, named = page.all("inbox")
+        assert covered == {
+            "type": "inbox",
+            "unseen": 0,
+            "position": through,
+            "changes": 1,
+            "seen_through": through,
+        }
+        assert (named["seen"], named["unread"], named["unseen"]) == ([three["id"]], 3, 1)
+        assert page.stamp == backstage.inbox_of(ada["id"])["stamp"], "no reset when it comes back"
+    assert two["id"] not in named["seen"]
+
+
 async def test_what_a_person_does_elsewhere_is_told_to_their_pages(server, open_page, backstage):
     """In a form without a script, in another program: the pages on the sockets hear of it, and of its being undone."""
     ada, brian = backstage.newcomer(), backstage.newcomer()
