@@ -14,14 +14,18 @@ from urllib.parse import quote
 
 from django.core.exceptions import ImproperlyConfigured
 from redis.asyncio.retry import Retry as AsyncRetry
-from redis.backoff import ExponentialBackoff
+from redis.backoff import ExponentialBackoff, NoBackoff
 from redis.exceptions import ConnectionError, TimeoutError
+from redis.retry import Retry
 
 NO_LAYER = "memory://"
 SCHEMES = ("redis://", "rediss://", "unix://")
 
 # The layer waits 1 s to connect and 2 s for an answer; who rings a bell waits less (doorbell.py).
 PATIENCE: dict[str, Any] = {"socket_connect_timeout": 1, "socket_timeout": 2}
+
+# Whoever signs in does not wait for it: without an answer, attempts are counted in the process (sign_in.py).
+QUICK: dict[str, Any] = {"socket_connect_timeout": 0.5, "socket_timeout": 0.5, "retry": Retry(NoBackoff(), 0)}
 
 
 def embedded_url(data_dir: Path) -> str:

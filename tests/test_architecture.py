@@ -52,7 +52,7 @@ STOREYS = [
     {"notifications.live.consumers"},
     {"notifications.live.events"},
     {"notifications.live.routing", "notifications.live.application"},
-    {"config.asgi"},
+    {"config.asgi", "config.sign_in"},
     {"notifications.live.server"},
     {"notifications.forms", "notifications.admin_lists"},
     {"notifications.views.signed_in"},
@@ -164,6 +164,11 @@ def test_nothing_below_the_live_part_knows_of_the_event_loop_but_the_doorbell():
     ground = [name for storey in STOREYS[:8] for name in storey if not name.startswith("config.")]
 
     assert {name for name in ground if "asyncio" in imports_of(MODULES[name])} == {"notifications.doorbell"}
+
+
+def test_only_the_sign_in_counts_attempts_and_loads_the_library_for_it():
+    assert who_imports("limits") == who_imports("limits.strategies") == {"config.sign_in"}
+    assert not who_imports("config.sign_in")
 
 
 def test_there_is_one_door_through_which_notices_come_in():

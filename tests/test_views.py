@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import time
 
 import pytest
 from django.db import OperationalError
@@ -794,6 +795,12 @@ def test_a_probe_may_ask_by_an_address_that_pages_are_not_served_by(client, path
     assert client.get(path, **by_address).status_code in (200, 503)
 
 
+@pytest.fixture(autouse=True)
+def another_second():
+    """What the database said to another test is forgotten."""
+    health._database_state.cache_clear()
+
+
 def readiness(hub):
     request = AsyncRequestFactory().get("/readyz")
     request.scope["hub"] = hub
@@ -878,6 +885,16 @@ def test_strangers_are_told_whether_a_process_is_ready_and_nothing_else(address)
     answer = health.readyz(request)
 
     assert (answer.status_code, json.loads(answer.content)) == (200, {"ready": True})
+
+
+def test_however_often_strangers_ask_the_database_is_asked_once_a_second(client, monkeypatch):
+    asked, head = [], log.head
+    monkeypatch.setattr(log, "head", lambda: asked.append(time.monotonic()) or head())
+
+    for _ in range(50):
+        client.get("/readyz", REMOTE_ADDR="203.0.113.7")
+
+    assert 1 <= len(asked) <= len({int(moment) for moment in asked})
 
 
 @pytest.mark.parametrize("url", ["//evil.example/", "/\\evil.example/", "javascript:alert(1)", "mailto:a@b.example"])

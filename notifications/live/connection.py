@@ -252,7 +252,7 @@ class Connection:
             self._stop_writing()
             self._do(self.leave(code, reason, *frames))
 
-    async def leave(self, code: CloseCode, reason: str, *frames: ServerFrame) -> None:
+    async def leave(self, code: int, reason: str, *frames: ServerFrame) -> None:
         """Say the last ``frames`` and close with ``code``; what was queued is left to the next connection."""
         self._stop_writing()
         try:

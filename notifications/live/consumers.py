@@ -42,6 +42,7 @@ logger = logging.getLogger(__name__)
 BAD_FRAMES = 5  # so many bad frames, and the socket is closed
 ECHO_START_SECONDS = 2  # after which somebody is a stranger to the echo
 START_SECONDS = 10  # a server that cannot read the log by then sends its clients elsewhere
+NO_DATABASE = "the database does not answer; come back"
 LEAVING_PER_SECOND = 500  # sockets that leave a stopping server each second
 RETRY_MS = (500, 2000)  # and come back after something in between
 
@@ -168,7 +169,7 @@ async def arrive(hub: Hub, scope: Scope) -> Arrival:
         raise Refused(CloseCode.TOO_MANY_CONNECTIONS, "too_many_connections", detail) from error
     except (TimeoutError, DatabaseError) as error:
         logger.warning("A page was sent away, the database does not answer: %r", error)
-        raise Refused(1011, "unavailable", "the database does not answer; come back") from error
+        raise Refused(1011, "unavailable", NO_DATABASE) from error
     return arrival
 
 
@@ -211,7 +212,11 @@ async def begin(connection: Connection, hub: Hub, standing: Standing, cursor: st
         heartbeat=settings.HEARTBEAT_SECONDS,
         delayed=connection.delayed,
     )
-    await connection.begin(encode(welcome), start.position, complete=known)
+    try:
+        await connection.begin(encode(welcome), start.position, complete=known)
+    except DatabaseError as error:
+        logger.warning("A page could not be caught up, the database does not answer: %r", error)
+        await connection.leave(1011, NO_DATABASE)
 
 
 async def _listen(connection: Connection, hub: Hub, receive: Receive) -> None:

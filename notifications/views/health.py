@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import time
 from typing import Any
 
 from django.conf import settings
@@ -32,7 +34,7 @@ def readyz(request: HttpRequest) -> JsonResponse:
     """
     hub: Hub | None = getattr(request, "scope", {}).get("hub")
     state: dict[str, Any] = {
-        "database": _database_state(),
+        "database": _database_state(int(time.monotonic())),
         "layer": _layer_state(hub),
         "hub": _hub_state(hub),
     }
@@ -41,7 +43,9 @@ def readyz(request: HttpRequest) -> JsonResponse:
     return JsonResponse({"ready": ready, **told}, status=200 if ready else 503)
 
 
-def _database_state() -> str:
+@functools.lru_cache(maxsize=1)
+def _database_state(second: int) -> str:
+    """Asked once a second, however often strangers ask us: 2.4 ms of a core each time."""
     try:
         log.head()
     except DatabaseError:

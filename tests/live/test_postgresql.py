@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
+import psycopg
 import pytest
 
 from tests.live.backstage import Backstage
+from tests.live.processes import soon
 
 
 @pytest.fixture(scope="module")
@@ -82,3 +84,35 @@ async def test_twenty_pages_that_come_at_once_are_all_welcome(server, backstage,
     pages = await asyncio.gather(*(open_page(server, person["session"]) for person in people for _ in range(20)))
 
     assert [page.all("welcome")[0]["unread"] for page in pages] == [1] * 80
+
+
+def break_the_connections_that_wait(database):
+    """What a database does that is restarted."""
+    with psycopg.connect(database) as other:
+        other.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+            " AND datname = current_database()"
+        )
+
+
+@pytest.mark.parametrize("way", ["socket", "events"])
+async def test_a_page_that_cannot_be_caught_up_is_told_to_come_back(
+    server, backstage, postgresql, open_page, listen, way
+):
+    ada, brian = backstage.newcomer(), backstage.newcomer()
+    page = await (open_page if way == "socket" else listen)(server, ada["session"])
+    await page.leave()
+    backstage.send_many("Missed", 3, f"user:{ada['id']}", at_once=1)
+    backstage.send_many("More than the memory holds", 1000, f"user:{brian['id']}", at_once=100)
+    lines = server.log.count("could not be caught up")
+
+    database = postgresql.url(server.database)
+    with psycopg.connect(database) as owner:
+        owner.execute("LOCK TABLE notifications_posting IN ACCESS EXCLUSIVE MODE")
+        await page.come_back()
+        assert await soon(lambda: break_the_connections_that_wait(database) or page.closed)
+
+    assert page.closed == (1011, "the database does not answer; come back")
+    assert server.log.count("could not be caught up") == lines + (lines == 0), "once a minute"
+    await page.come_back()
+    await page.receives("Missed 2")
