@@ -15,7 +15,8 @@ from typing import Any
 
 import msgspec
 import redis
-from channels.layers import get_channel_layer
+from channels import DEFAULT_CHANNEL_LAYER
+from channels.layers import channel_layers, get_channel_layer
 from django.conf import settings
 from msgspec import Struct
 from redis.backoff import NoBackoff
@@ -157,10 +158,14 @@ class Subscription:
     """A hub's ear at the channel layer: one channel in one group.
 
     ``on_bell`` is called with each `Bell`, on the event loop; it must not block and must not raise.
+
+    The layer is an instance of its own, with the settings of the default one: to close a dead connection is to flush
+    the layer, and in the default one that would take their channels and groups from all consumers of the process.
     """
 
     def __init__(self, on_bell: Callable[[Bell], None]) -> None:
         self._on_bell = on_bell
+        self._layer: Any = channel_layers.make_backend(DEFAULT_CHANNEL_LAYER)
         self._loop = asyncio.get_running_loop()
         self._listening: asyncio.Task[None] | None = None
         _subscriptions.add(self)
@@ -180,10 +185,9 @@ class Subscription:
         Raises:
             redis.RedisError, OSError: the layer is away; call again later.
         """
-        layer: Any = get_channel_layer()
-        channel = await layer.new_channel()
-        await layer.group_add(GROUP, channel)
-        self._listening = asyncio.create_task(self._listen(layer, channel), name="doorbell")
+        channel = await self._layer.new_channel()
+        await self._layer.group_add(GROUP, channel)
+        self._listening = asyncio.create_task(self._listen(channel), name="doorbell")
 
     async def close(self) -> None:
         """Leave, and drop the connection whatever state it is in. Takes 3 s at the most."""
@@ -191,13 +195,12 @@ class Subscription:
             self._listening.cancel()
             await asyncio.wait([self._listening], timeout=1)
             self._listening = None
-        layer: Any = get_channel_layer()
         with contextlib.suppress(redis.RedisError, OSError, TimeoutError):
-            await asyncio.wait_for(layer.flush(), timeout=2)
+            await asyncio.wait_for(self._layer.flush(), timeout=2)
 
-    async def _listen(self, layer: Any, channel: str) -> None:
+    async def _listen(self, channel: str) -> None:
         while True:
-            message = await layer.receive(channel)
+            message = await self._layer.receive(channel)
             try:
                 bell = _decoder.decode(message["bell"])
             except (msgspec.MsgspecError, KeyError, TypeError) as error:

@@ -142,6 +142,32 @@ async def test_who_has_closed_hears_nothing_and_hears_again_after_opening(ear):
     assert ear.bells == [Probe(hub="heard")]
 
 
+async def test_a_subscription_that_closes_leaves_the_other_consumers_of_the_layer_alone(ear):
+    """A hub closes and opens it whenever its probe fails; all else in the process went deaf with it."""
+    layer = get_channel_layer()
+    channel = await layer.new_channel()
+    await layer.group_add("another application", channel)
+
+    await ear.close()
+    await layer.group_send("another application", {"type": "hello"})
+
+    assert await asyncio.wait_for(layer.receive(channel), timeout=5) == {"type": "hello"}
+    await layer.flush()
+
+
+async def test_a_subscription_that_closes_leaves_another_hub_of_this_process_its_ear(ear, valkey):
+    bells = []
+    other = Subscription(bells.append)
+    await other.open()
+
+    await ear.close()
+    await eventually(lambda: ring(Probe(hub="other")) == 1)
+
+    await eventually(lambda: bells)
+    assert not ear.bells
+    await other.close()
+
+
 async def test_opening_while_redis_is_away_says_so_at_once(valkey):
     valkey.stop()
     subscription, started = Subscription(print), time.monotonic()
