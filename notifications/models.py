@@ -3,13 +3,30 @@
 from __future__ import annotations
 
 import uuid
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Any
 
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+
+# The years a moment may lie in. Python's end with 9999, and a page shows a moment in another time zone than it came in.
+FIRST_YEAR, LAST_YEAR = 1970, 9000
+_FIRST = datetime(FIRST_YEAR, 1, 1, tzinfo=UTC)
+_LAST = datetime(LAST_YEAR, 12, 31, 23, 59, 59, tzinfo=UTC)
+
+
+class MomentField(models.DateTimeField):  # type: ignore[type-arg]  # generic for the type checker only
+    """A moment that every page can show: a row of before they were checked is read as the nearest that is allowed."""
+
+    def from_db_value(self, value: datetime | None, *_: Any) -> datetime | None:
+        return value and min(max(value, _FIRST), _LAST)
+
+    def deconstruct(self) -> Any:
+        name, _path, args, kwargs = super().deconstruct()
+        return name, "django.db.models.DateTimeField", args, kwargs  # the column is the same
 
 
 class Log(models.Model):
@@ -125,8 +142,8 @@ class Notice(models.Model):
     source = models.CharField(_("source"), max_length=10, choices=Source.choices, default=Source.PYTHON)
     key = models.CharField(_("key"), max_length=200, blank=True, db_index=True)
     created_at = models.DateTimeField(_("created"), default=timezone.now)
-    publish_at = models.DateTimeField(_("publish at"), null=True, blank=True)
-    expires_at = models.DateTimeField(_("expires"), null=True, blank=True)
+    publish_at = MomentField(_("publish at"), null=True, blank=True)
+    expires_at = MomentField(_("expires"), null=True, blank=True)
     recalled_at = models.DateTimeField(_("recalled"), null=True, blank=True)
     published_at = models.DateTimeField(_("published"), null=True, blank=True)
     published = models.BigIntegerField(null=True, blank=True, editable=False)

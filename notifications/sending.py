@@ -19,7 +19,7 @@ from django.utils.translation import gettext as _
 
 from notifications.audiences import Audience, check_exists
 from notifications.log import CommitFailed, Published, publish_pending, publish_with
-from notifications.models import Level, Notice, Posting, Source
+from notifications.models import FIRST_YEAR, LAST_YEAR, Level, Notice, Posting, Source
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -349,16 +349,24 @@ def _check_url(url: str) -> None:
 
 def _check_times(publish_at: datetime | None, expires_at: datetime | None) -> None:
     now = timezone.now()
-    if publish_at and timezone.is_naive(publish_at):
-        raise InvalidNotice("publish_at", _("publish_at %(moment)s: give a time zone") % {"moment": publish_at})
-    if expires_at and timezone.is_naive(expires_at):
-        raise InvalidNotice("expires_at", _("expires_at %(moment)s: give a time zone") % {"moment": expires_at})
+    _check_moment("publish_at", publish_at)
+    _check_moment("expires_at", expires_at)
     if publish_at and publish_at < now - LATE:
         raise InvalidNotice("publish_at", _("publish_at %(moment)s is in the past") % {"moment": _shown(publish_at)})
     if expires_at and expires_at <= now:
         raise InvalidNotice("expires_at", _("expires_at %(moment)s is in the past") % {"moment": _shown(expires_at)})
     if expires_at and publish_at and expires_at <= publish_at:
         raise InvalidNotice("expires_at", _("expires_at is not after publish_at"))
+
+
+def _check_moment(field: str, moment: datetime | None) -> None:
+    if moment is None:
+        return
+    values = {"field": field, "moment": moment, "first": FIRST_YEAR, "last": LAST_YEAR}
+    if timezone.is_naive(moment):
+        raise InvalidNotice(field, _("%(field)s %(moment)s: give a time zone") % values)
+    if not FIRST_YEAR <= moment.year <= LAST_YEAR:  # as it was given: in another zone it may be no moment at all
+        raise InvalidNotice(field, _("%(field)s %(moment)s: choose one of the years %(first)d to %(last)d") % values)
 
 
 def _shown(moment: datetime) -> str:

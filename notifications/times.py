@@ -9,6 +9,8 @@ from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
 
+from notifications.models import FIRST_YEAR, LAST_YEAR
+
 EXAMPLES = "2026-12-24T18:00, +30m, 2h, 'tomorrow 09:00'"
 _SPAN = re.compile(r"\+?\s*(\d+\s*[a-z]+\s*)+", re.IGNORECASE)
 
@@ -21,7 +23,7 @@ def moment(text: str) -> datetime:
     """The moment that ``text`` names; one without a zone is in TIME_ZONE, one without a date is the next to come.
 
     Raises:
-        UnknownTime: the text is understood neither as ISO 8601 nor as words.
+        UnknownTime: the text is understood neither as ISO 8601 nor as words, or no page could show the moment.
     """
     try:
         exact = parse_datetime(text.strip())
@@ -31,6 +33,9 @@ def moment(text: str) -> datetime:
     if found is None:
         sentence = _("%(text)r is no time that I know; write for example %(examples)s")
         raise UnknownTime(sentence % {"text": text, "examples": EXAMPLES})
+    if not FIRST_YEAR <= found.year <= LAST_YEAR:  # as it was written: in another zone it may be no moment at all
+        sentence = _("%(text)r: choose one of the years %(first)d to %(last)d")
+        raise UnknownTime(sentence % {"text": text, "first": FIRST_YEAR, "last": LAST_YEAR})
     return found if timezone.is_aware(found) else timezone.make_aware(found)
 
 
