@@ -118,6 +118,25 @@ AUTH_PASSWORD_VALIDATORS = [
     )
 ]
 
+PASSWORD_RESET_TIMEOUT = 86_400  # the link in a mail works for a day
+
+# E-mail, to set a new password; without EMAIL_URL (smtp+tls://USER:PASSWORD@HOST:587) nobody is offered one.
+EMAIL_URL = env.str("EMAIL_URL", default="")
+
+
+def mail(url: str) -> dict[str, Any]:
+    """Django's settings for one URL of a mail server."""
+    try:
+        return env.email_url_config(url) if url else {}
+    except ImproperlyConfigured as error:
+        choices = "smtp+tls://USER:PASSWORD@HOST:587 or smtp://HOST:25"
+        raise ImproperlyConfigured(f"EMAIL_URL={url.split(':')[0]}:…: use {choices}") from error
+
+
+globals().update(mail(EMAIL_URL))
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.str("EMAIL_FROM", default="") or "notices@localhost"
+EMAIL_TIMEOUT = 20
+
 # What is kept ---------------------------------------------------------------------------------------------
 
 DATABASE_URL = env.str("DATABASE_URL", default="")

@@ -7,6 +7,8 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 from django.views.i18n import set_language
 
+from notifications.views.password import ChangePassword, ChooseNewPassword, ResetPassword
+
 
 class Favicon(RedirectView):
     """Browsers ask for it unasked, in the admin and on plain pages."""
@@ -20,6 +22,9 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("accounts/login/", LoginView.as_view(redirect_authenticated_user=True), name="login"),
     path("accounts/logout/", LogoutView.as_view(), name="logout"),
+    path("accounts/password/", ChangePassword.as_view(), name="password_change"),
+    path("accounts/password/reset/", ResetPassword.as_view(), name="password_reset"),
+    path("accounts/password/reset/<uidb64>/<token>/", ChooseNewPassword.as_view(), name="password_reset_confirm"),
     path("language/", set_language, name="set_language"),
     path("favicon.ico", Favicon.as_view()),
     path("", include("notifications.urls")),

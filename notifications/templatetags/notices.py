@@ -5,11 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from django import template
+from django.conf import settings
 from django.template.context import RequestContext
 
 from notifications.views.bell import bell_of
 
 register = template.Library()
+
+
+@register.simple_tag
+def mail_is_set_up() -> bool:
+    """Whether somebody who has forgotten their password can be sent a link."""
+    return bool(settings.EMAIL_URL)
 
 
 @register.inclusion_tag("notifications/_bell.html", takes_context=True)
