@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from notifications.models import FIRST_YEAR, LAST_YEAR
 
 EXAMPLES = "2026-12-24T18:00, +30m, 2h, 'tomorrow 09:00'"
+_CLOCK = re.compile(r"\d{1,2}(:\d{2}){0,2}\s*([ap]\.?m\.?)?", re.IGNORECASE)
 _SPAN = re.compile(r"\+?\s*(\d+\s*[a-z]+\s*)+", re.IGNORECASE)
 
 
@@ -48,7 +49,10 @@ def _in_words(text: str) -> datetime | None:
     if _SPAN.fullmatch(text):
         text = "in " + text.lstrip("+ ")
     now = timezone.localtime().replace(tzinfo=None)
+    # An hour that has struck already is tomorrow's. On the last of a month dateparser would take the first of it.
+    is_clock = _CLOCK.fullmatch(text) is not None
+    prefer = "current_period" if is_clock else "future"
     found: datetime | None = dateparser.parse(
-        text, languages=["en"], settings={"PREFER_DATES_FROM": "future", "RELATIVE_BASE": now}
+        text, languages=["en"], settings={"PREFER_DATES_FROM": prefer, "RELATIVE_BASE": now}
     )
-    return found
+    return found + timedelta(days=1) if found and is_clock and found <= now else found

@@ -242,6 +242,44 @@ def test_the_database_is_in_the_data_folder_whatever_its_path_has(tmp_path, fold
     assert parse_url(bell["address"])["path"] == f"{data_dir}/valkey.sock"
 
 
+# Root may write everywhere, unless this is taken away from it.
+WITHOUT_OVERRIDE = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
+
+
+def test_a_data_folder_that_became_read_only_is_one_clear_line(tmp_path):
+    environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    environment |= {"DATA_DIR": str(tmp_path / "data"), "SECRET_KEY": "x"}
+
+    def prepare():
+        command = [*WITHOUT_OVERRIDE, sys.executable, "manage.py", "prepare"]
+        return subprocess.run(
+            command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=120
+        )
+
+    assert prepare().returncode == 0
+    (tmp_path / "data" / "static.stamp").write_text("of another version")
+    (tmp_path / "data").chmod(0o555)
+    (tmp_path / "data" / "static.stamp").chmod(0o444)
+    result = prepare()
+    (tmp_path / "data").chmod(0o700)
+
+    assert result.returncode == 1
+    assert f"DATA_DIR={tmp_path}/data cannot be written" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(("https_only", "has_warning"), [("true", False), ("false", True)])
+def test_behind_tls_djangos_own_check_finds_nothing_missing(tmp_path, https_only, has_warning):
+    environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    environment |= {"DATA_DIR": str(tmp_path / "data"), "SECRET_KEY": "k3y" * 30, "HTTPS_ONLY": https_only}
+
+    command = [sys.executable, "manage.py", "check", "--deploy"]
+    result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=60)
+
+    assert ("security.W008" in result.stderr) == has_warning
+
+
 # Folders that others can reach ----------------------------------------------------------------------------
 
 

@@ -9,6 +9,7 @@ from django.utils import timezone
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from notifications import times
 from notifications.times import UnknownTime, moment
 
 
@@ -60,6 +61,15 @@ def test_an_hour_alone_is_the_next_one_to_come():
     found = moment(anywhen.strftime("%H:%M"))
 
     assert timedelta(0) < found - timezone.now() < timedelta(days=1)
+
+
+@pytest.mark.parametrize("day", ["2026-11-30", "2026-12-31", "2028-02-29", "2026-11-15"])
+@pytest.mark.parametrize("clock", ["21:47", "9:47 pm", "21:47:00"])
+def test_an_hour_that_has_struck_is_tomorrows_also_on_the_last_of_a_month(monkeypatch, day, clock):
+    now = datetime.fromisoformat(f"{day}T21:52+00:00")
+    monkeypatch.setattr(times.timezone, "now", lambda: now)
+
+    assert moment(clock) == now.replace(minute=47) + timedelta(days=1)
 
 
 def test_a_moment_without_a_zone_is_in_the_zone_of_the_service(settings):

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Error, expect
 
 from tests.browser.complaints import LOST_CONNECTION
-from tests.browser.gestures import expect_live, expect_unseen, row, sign_in, until
+from tests.browser.gestures import connection, expect_live, expect_unseen, row, sign_in, until
 from tests.conftest import PASSWORD
 
 KEPT = """async () => {
@@ -92,6 +92,31 @@ def test_a_session_that_has_ended_forgets_too(app):
 
     expect(page.get_by_label("Password")).to_be_visible()
     until(page, lambda: not page.evaluate(KEPT))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("user.set_password('another one')", "Your session has ended."),
+        ("user.is_active = False", "Your access was withdrawn."),
+    ],
+    ids=["password", "deactivated"],
+)
+def test_who_loses_their_session_or_access_elsewhere_leaves_nothing_to_read_offline(
+    visit, ada, send, backstage, complaints, change, words
+):
+    complaints.allow(*LOST_CONNECTION, "Failed to fetch", "could not be fetched afresh")
+    send("For Ada only", ada)
+    page = visit(ada, "/", service_workers="allow")
+    until_kept(page)
+    assert "For Ada only" in page.evaluate(KEPT)
+
+    backstage.do(f"user = User.objects.get(pk=pk); {change}; user.save()", pk=ada.id)
+
+    expect(connection(page)).to_have_text(words)
+    until(page, lambda: not page.evaluate(KEPT))
+    page.context.set_offline(True)
+    assert not is_reached(page)
 
 
 def test_whoever_signs_in_next_never_reads_what_the_last_one_could(app, server):

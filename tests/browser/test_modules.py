@@ -7,6 +7,8 @@ import json
 import pytest
 from playwright.sync_api import expect
 
+from notifications.models import Notice
+
 
 @pytest.fixture(scope="module")
 def run(browser, server):
@@ -35,6 +37,40 @@ def test_a_wait_is_anything_up_to_the_longest(run):
     waits = run("lasting_socket", "return [0, 0.25, 0.5].map((random) => it.backoff(2, () => random))")
 
     assert waits == [0, 500, 1000]
+
+
+# notice_row.js -----------------------------------------------------------------------------------------------------
+
+LINKS = ["https://example.org/a?b=c#d", "HTTP://example.org", "/", "/reports/7/", "/a\\b", "/é", "http://[::1]:8000/"]
+NO_LINKS = [
+    *("", "javascript:alert(1)", "JaVaScRiPt:alert(1)", "data:text/html,x", "vbscript:x", "mailto:a@example.org"),
+    *(
+        "//evil.example",
+        "/\\evil.example",
+        "\\\\evil.example",
+        "/\t/evil.example",
+        "/\n\\evil.example",
+        "\t//evil.example",
+    ),
+    *(
+        " javascript:alert(1)",
+        "java\nscript:alert(1)",
+        "http:evil.example",
+        "http\u017f://evil.example",
+        "reports/7",
+        "#top",
+    ),
+    *("/a b", "/nul\0", "https://example.org/\x1f", "https:/example.org"),
+]
+
+
+def test_a_click_follows_the_same_links_on_a_page_of_the_server_and_in_a_row_that_came_live(run):
+    given = LINKS + NO_LINKS
+
+    followed = run("notice_row", f"return {json.dumps(given)}.filter(it.isLink)")
+
+    assert followed == LINKS
+    assert [url for url in given if Notice(url=url).is_link] == LINKS
 
 
 # other_lines.js ----------------------------------------------------------------------------------------------------

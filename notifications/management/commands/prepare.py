@@ -16,8 +16,8 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.staticfiles.finders import get_finders
-from django.core.management import call_command
-from django.db import connection
+from django.core.management import CommandError, call_command
+from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -42,10 +42,16 @@ class Command(ShellCommand):
 
     def handle(self, *, greet: bool, **options: Any) -> None:
         settings.DATA_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
-        close_to_others(settings.DATA_DIR)
-        self.migrate()
-        self.collect_static_files()
-        self.create_admin(greet)
+        try:
+            close_to_others(settings.DATA_DIR)
+            self.migrate()
+            self.collect_static_files()
+            self.create_admin(greet)
+        except (OSError, DatabaseError) as error:
+            if os.access(settings.DATA_DIR, os.W_OK):
+                raise
+            sentence = _("DATA_DIR=%(folder)s cannot be written (%(error)s): is it read-only, or another user's?")
+            raise CommandError(sentence % {"folder": settings.DATA_DIR, "error": error}) from error
         if greet:
             self.stdout.write(what_to_try())
 

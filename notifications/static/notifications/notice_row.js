@@ -3,10 +3,12 @@
 import { dayOf, dayWords, exactTime, phrase, tellTime } from "./words.js"
 
 /**
- * Links that a click may follow: web addresses and paths on this site (`//host` and `/\host` are neither). The same rule
- * as `Notice.is_link`. The server refuses the others too; a page should not have to trust that.
+ * Links that a click may follow: web addresses and paths on this site (`//host` and `/\host` are neither, and browsers
+ * pass over a tab in between). The same rule as `Notice.is_link`. The server refuses the others too; a page should not
+ * have to trust that.
  */
-const LINK = /^(https?:\/\/|\/(?![/\\]))/i
+const LINK = /^(https?:\/\/|\/(?![/\\]))[^\0-\x20]*$/i
+export const isLink = (url) => LINK.test(url)
 
 export const publishedOf = (row) => Number(row.dataset.published)
 export const positionOf = (row) => Number(row.dataset.position)
@@ -91,7 +93,7 @@ export function fill(row, { position, notice }) {
 // Links
 
 function link(anchor, url) {
-  if (LINK.test(url)) anchor.href = url
+  if (isLink(url)) anchor.href = url
   else anchor.removeAttribute("href")
 }
 

@@ -5,6 +5,8 @@
 
 import { LastingSocket } from "./lasting_socket.js"
 
+/** Why a line stopped for good (4005, 4501, 4503): the inbox that was kept for offline is for nobody here any more. */
+const LOST_ACCESS = ["signed-out", "withdrawn"]
 const SILENCE_MS = 35_000 // until the server has said how often its heart beats
 const HEARTBEAT_GRACE_MS = 10_000 // a heartbeat may be this late
 const THROTTLED_MS = 60_000 // browsers let a timer of a hidden page, such as one that polls, run once in so long
@@ -286,6 +288,7 @@ export class NoticeSocket extends EventTarget {
 
   #show(state) {
     this.#state = state
+    if (LOST_ACCESS.includes(state.reason)) navigator.serviceWorker?.controller?.postMessage("forget")
     this.#emit("state", { ...state, asOf: this.#asOf })
   }
 

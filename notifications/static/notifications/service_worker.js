@@ -42,6 +42,7 @@ self.addEventListener("fetch", (event) => {
 
 self.addEventListener("message", (event) => {
   if (event.data === "store") event.waitUntil(store().catch(() => {})) // offline: what was kept before stays
+  else if (event.data === "forget") event.waitUntil(forget())
 })
 
 // The inbox
@@ -75,7 +76,7 @@ async function keep(answer, before) {
   if (before !== departures) await forget()
 }
 
-/** Somebody signs in or out: what the last person could read is nobody's any more. */
+/** Somebody signs in or out, or has lost their session or access: what the last person could read is nobody's any more. */
 function forget() {
   departures += 1
   return caches.delete(PAGE_CACHE)
