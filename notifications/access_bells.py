@@ -18,7 +18,7 @@ from django.db.models.signals import m2m_changed, post_delete, post_save, pre_de
 from django.http import HttpRequest
 
 from notifications.doorbell import AccessChanged, ring
-from notifications.models import Subscription
+from notifications.models import Subscription, Topic
 
 MANY = 1000  # a longer list of people is told as "anybody"
 
@@ -32,6 +32,7 @@ def listen() -> None:
     pre_delete.connect(_group_deleted, Group)
     post_save.connect(_subscription_changed, Subscription)
     post_delete.connect(_subscription_changed, Subscription)
+    pre_delete.connect(_topic_deleted, Topic)
     user_logged_out.connect(_signed_out)
 
 
@@ -75,8 +76,13 @@ def _members_of(group: User | Group) -> Iterable[int]:
     return get_user_model().objects.filter(groups=group.pk).values_list("pk", flat=True)[: MANY + 1]
 
 
-def _subscription_changed(instance: Subscription, **_: Any) -> None:
-    _ring([instance.user_id])
+def _subscription_changed(instance: Subscription, origin: Any = None, **_: Any) -> None:
+    if getattr(origin, "model", type(origin)) is not Topic:  # else one bell for all who had subscribed
+        _ring([instance.user_id])
+
+
+def _topic_deleted(instance: Topic, **_: Any) -> None:
+    _ring(instance.subscriptions.values_list("user", flat=True)[: MANY + 1])
 
 
 def _signed_out(request: HttpRequest, user: User | None, **_: Any) -> None:

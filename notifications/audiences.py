@@ -5,19 +5,21 @@ from __future__ import annotations
 import difflib
 import json
 import unicodedata
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
 from django.db import connection
-from django.db.models import Q, QuerySet
+from django.db.models import Count, Q, QuerySet, Window
 from django.db.models.expressions import RawSQL
+from django.db.models.functions import RowNumber
+from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from notifications.models import Subscription, Topic
+from notifications.models import Notice, Posting, Subscription, Topic
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser, User
@@ -61,8 +63,8 @@ class Audience:
         kind, _, key = text.partition(":")
         if kind not in KINDS or bool(key) == (kind in ("everyone", "staff")):
             raise UnknownAudience("audience", text, ["everyone", "staff", "user:ID", "group:ID", "topic:SLUG"])
-        if kind in ("user", "group") and not (key.isascii() and key.isdecimal() and len(key) <= 18):
-            raise UnknownAudience(kind, key)  # a bigint has 18 digits for certain
+        if kind in ("user", "group") and not is_id(key):
+            raise UnknownAudience(kind, key)
         return cls(kind, key)
 
     @classmethod
@@ -75,7 +77,12 @@ class Audience:
 
     @classmethod
     def topic(cls, topic: Topic) -> Audience:
-        return cls("topic", topic.slug)
+        return cls.parse(topic.audience)
+
+
+def is_id(text: str) -> bool:
+    """Whether a row may have this id: digits that every database can be asked for. A bigint has 18 for certain."""
+    return text.isascii() and text.isdecimal() and len(text) <= 18
 
 
 EVERYONE = Audience("everyone")
@@ -169,8 +176,8 @@ def check_exists(audiences: Iterable[Audience]) -> None:
 
 
 def _ids(keys: Iterable[str]) -> list[int]:
-    """The ids that a database can be asked for: a bigint has 18 digits for certain."""
-    return [int(key) for key in keys if len(key) <= 18]
+    """The ids that a database can be asked for."""
+    return [int(key) for key in keys if is_id(key)]
 
 
 def _check_all_found(kind: str, keys: set[str], found: Iterable[object]) -> None:
@@ -205,21 +212,28 @@ def _plain_audiences_of(user: User) -> set[str]:
 
 def people_in(audiences: Iterable[Audience]) -> QuerySet[User]:
     """The active users whom these audiences reach now, each once. 100,000 named people are one condition."""
+    return get_user_model().objects.filter(reached_by_any(audiences), is_active=True)
+
+
+def reached_by_any(audiences: Iterable[Audience], user: str = "") -> Q:
+    """The condition of being in one of these audiences, for people, or for rows that name one: ``user="user__"``."""
     audiences = set(audiences)
     members = Q(pk=None)
     if users := [int(audience.key) for audience in audiences if audience.kind == "user"]:
-        members |= Q(pk__in=any_of(users))
+        members |= Q((f"{user}pk__in", any_of(users)))
     for audience in audiences:
         match audience.kind:
             case "everyone":
-                members |= Q(is_active=True)
+                members |= Q((f"{user}is_active", True))
             case "staff":
-                members |= Q(is_staff=True)
+                members |= Q((f"{user}is_staff", True))
             case "group":
-                members |= Q(pk__in=Group.user_set.through.objects.filter(group_id=audience.key).values("user"))
+                of_group = Group.user_set.through.objects.filter(group_id=audience.key)
+                members |= Q((f"{user}pk__in", of_group.values("user")))
             case "topic":
-                members |= Q(pk__in=Subscription.objects.filter(topic__slug=audience.key).values("user"))
-    return get_user_model().objects.filter(members, is_active=True)
+                subscribed = Subscription.objects.filter(topic__slug=audience.key)
+                members |= Q((f"{user}pk__in", subscribed.values("user")))
+    return members
 
 
 def in_words(audiences: Iterable[str]) -> dict[str, str]:
@@ -258,3 +272,32 @@ def describe(audiences: Iterable[Audience]) -> list[str]:
             case "everyone":
                 words.append(_("everyone"))
     return words
+
+
+MOST_NAMED = 3  # audiences in a sentence or a cell; the rest is counted
+
+
+def describe_some(audiences: Sequence[Audience], count: int) -> str:
+    """The first few of ``count`` audiences in words, and how many more there are: `ada, brian, cleo and 4,997 more`."""
+    return _with_more(describe(audiences[:MOST_NAMED]), count)
+
+
+def describe_each(notices: Collection[Notice]) -> dict[int, str]:
+    """For whom each of these notices is, likewise, by their ids. Four queries for all of them."""
+    postings = Posting.objects.filter(notice__in=notices)
+    counts = dict(postings.values_list("notice").annotate(Count("pk")))
+    place = Window(RowNumber(), partition_by="notice", order_by="pk")
+    some = postings.annotate(place=place).filter(place__lte=MOST_NAMED).order_by("pk")
+    audiences = [(pk, Audience.parse(audience)) for pk, audience in some.values_list("notice", "audience")]
+    words = describe(audience for _pk, audience in audiences)
+    named: dict[int, list[str]] = {notice.pk: [] for notice in notices}
+    for (pk, _audience), word in zip(audiences, words, strict=True):
+        named[pk].append(word)
+    return {pk: _with_more(names, counts.get(pk, 0)) for pk, names in named.items()}
+
+
+def _with_more(words: list[str], count: int) -> str:
+    if count <= len(words):
+        return ", ".join(words)
+    more = {"names": ", ".join(words), "more": number_format(count - len(words), use_l10n=True, force_grouping=True)}
+    return _("%(names)s and %(more)s more") % more

@@ -12,7 +12,7 @@ from django.db.models import TextChoices
 from django.utils.translation import gettext_lazy as _
 
 from notifications.attention import time_zones
-from notifications.audiences import EVERYONE, STAFF, Audience, UnknownAudience, users_called
+from notifications.audiences import EVERYONE, STAFF, Audience, UnknownAudience, is_id, users_called
 from notifications.models import Level, Notice, Preferences, Topic
 from notifications.sending import (
     MAX_KEY,
@@ -30,6 +30,53 @@ class Wide(TextChoices):
 
     EVERYONE = "everyone", _("Everyone")
     STAFF = "staff", _("Staff")
+
+
+class OneField(forms.ModelChoiceField):  # type: ignore[type-arg]  # generic for the type checker only
+    """One row by its id. An id that no row can have is no choice, and no database is asked for it."""
+
+    def to_python(self, value: Any) -> Any:
+        if isinstance(value, str) and value and not is_id(value):
+            raise _no_choice(self, value)
+        return super().to_python(value)
+
+    def prepare_value(self, value: Any) -> Any:
+        shown = super().prepare_value(value)
+        return None if isinstance(shown, str) and not is_id(shown) else shown
+
+
+class SeveralField(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]
+    """Several rows by their ids, likewise."""
+
+    def clean(self, value: Any) -> Any:
+        for each in value or ():
+            if isinstance(each, str) and not is_id(each):
+                raise _no_choice(self, each)
+        return super().clean(value)
+
+    def prepare_value(self, value: Any) -> Any:
+        shown = super().prepare_value(value)
+        return [each for each in shown if is_id(str(each))] if isinstance(shown, list) else shown
+
+
+def _no_choice(field: forms.Field, value: str) -> forms.ValidationError:
+    words = {"value": value[:100], "pk": value[:100]}
+    name = "invalid_pk_value" if "invalid_pk_value" in field.error_messages else "invalid_choice"
+    return forms.ValidationError(field.error_messages[name], code=name, params=words)
+
+
+class PeopleField(SeveralField):
+    """People by their ids. Who may not see the accounts of others learns no name by asking for an id."""
+
+    names_people = True
+
+    def label_from_instance(self, person: Any) -> str:
+        return super().label_from_instance(person) if self.names_people else f"#{person.pk}"
+
+
+def may_see_people(viewer: User) -> bool:
+    """Whether somebody may look at the accounts of others, as the admin has it."""
+    return viewer.has_perm("auth.view_user") or viewer.has_perm("auth.change_user")
 
 
 class WriteForm(forms.Form):
@@ -96,23 +143,29 @@ class SendForm(WriteForm):
     users = forms.CharField(
         label=_("People"), required=False, help_text=_("User names, separated by commas or spaces.")
     )
-    groups = forms.ModelMultipleChoiceField(
+    groups = SeveralField(
         label=_("Groups"),
         queryset=Group.objects.order_by("name"),
         required=False,
         widget=forms.CheckboxSelectMultiple,
     )
-    topics = forms.ModelMultipleChoiceField(
+    topics = SeveralField(
         label=_("Topics"),
         queryset=Topic.objects.order_by("name"),
         required=False,
         widget=forms.CheckboxSelectMultiple,
     )
 
+    def __init__(self, *args: Any, sender: User | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.sees_people = sender is not None and may_see_people(sender)
+
     def clean_users(self) -> list[Audience]:
         try:
             return users_called(self.cleaned_data["users"].replace(",", " ").split())
         except UnknownAudience as error:
+            if not self.sees_people:
+                error = UnknownAudience(error.kind, error.name)  # without the nearest names
             raise forms.ValidationError(str(error)) from error
 
     def clean(self) -> dict[str, Any]:
@@ -136,11 +189,9 @@ class ComposeForm(LaterMixin, WriteForm):
 
     everyone = forms.BooleanField(label=_("Everyone"), required=False)
     staff = forms.BooleanField(label=_("Staff"), required=False)
-    users = forms.ModelMultipleChoiceField(
-        label=_("People"), queryset=get_user_model().objects.filter(is_active=True), required=False
-    )
-    groups = forms.ModelMultipleChoiceField(label=_("Groups"), queryset=Group.objects.all(), required=False)
-    topics = forms.ModelMultipleChoiceField(label=_("Topics"), queryset=Topic.objects.all(), required=False)
+    users = PeopleField(label=_("People"), queryset=get_user_model().objects.filter(is_active=True), required=False)
+    groups = SeveralField(label=_("Groups"), queryset=Group.objects.all(), required=False)
+    topics = SeveralField(label=_("Topics"), queryset=Topic.objects.all(), required=False)
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}

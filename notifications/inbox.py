@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
+from functools import reduce
+from operator import or_
 from typing import TYPE_CHECKING
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import CharField, Count, Exists, F, OuterRef, Q, Value
+from django.db.models.functions import Cast, Concat
 
 from notifications import log, walk
-from notifications.audiences import EVERYONE, Audience, audiences_of, audiences_of_each, people_in
+from notifications.audiences import EVERYONE, Audience, audiences_of, audiences_of_each, reached_by_any
 from notifications.filters import EVERYTHING, Filter
 from notifications.log import Place
 from notifications.models import Notice, NoticeQuerySet, Posting, ReadMark, Receipt
@@ -157,15 +160,38 @@ def reached_by(user: User, ids: Iterable[int]) -> dict[int, set[str]]:
     return found
 
 
-def readers_of(notice: Notice) -> QuerySet[User]:
-    """The people whom ``notice`` reaches now and who have read it."""
-    receipts = Receipt.objects.filter(notice=notice, user=OuterRef("pk"))
-    people = people_in(Audience.parse(posting.audience) for posting in notice.postings.all())
-    has_read = Q(Exists(receipts.filter(read_at__isnull=False)))
-    if notice.published is not None:
-        marked_since = receipts.filter(unread_change__gt=OuterRef("read_mark__through_change"))
-        has_read |= Q(read_mark__through__gte=notice.published) & ~Q(Exists(marked_since))
-    return people.filter(has_read)
+def count_readers(notices: Collection[Notice]) -> dict[int, int]:
+    """How many of the people whom each of these notices reaches now have read it, by ids. Three queries for all.
+
+    Those whose read mark lies at or above it, and those below whose receipt says so; without those who marked it
+    unread since.
+    """
+    shown = {notice.pk: notice.published for notice in notices if notice.published is not None}
+    if not shown:
+        return {notice.pk: 0 for notice in notices}
+    reached = _reached_by_each(shown)
+    marked = {f"n{pk}": Count("pk", filter=Q(through__gte=place) & reached[pk]) for pk, place in shown.items()}
+    readers = ReadMark.objects.filter(user__is_active=True).aggregate(**marked)
+    is_above = Q(user__read_mark__through__gte=F("notice__published"))
+    said = Q(read_at__isnull=False) & (Q(user__read_mark=None) | Q(user__read_mark__through__lt=F("notice__published")))
+    taken_back = is_above & Q(unread_change__gt=F("user__read_mark__through_change"))
+    of_reached = reduce(or_, (Q(notice=pk) & condition for pk, condition in reached.items()))
+    receipts = Receipt.objects.filter(of_reached, user__is_active=True).values("notice")
+    counted = receipts.annotate(more=Count("pk", filter=said) - Count("pk", filter=taken_back))
+    more = dict(counted.values_list("notice", "more"))
+    return {notice.pk: readers.get(f"n{notice.pk}", 0) + more.get(notice.pk, 0) for notice in notices}
+
+
+def _reached_by_each(pks: Iterable[int]) -> dict[int, Q]:
+    """Whom each of these notices reaches: the condition for rows with a user."""
+    postings = Posting.objects.filter(notice__in=list(pks))
+    wide: dict[int, list[Audience]] = {pk: [] for pk in pks}
+    for pk, audience in postings.exclude(audience__startswith="user:").values_list("notice", "audience"):
+        wide[pk].append(Audience.parse(audience))
+    own = Concat(Value("user:"), Cast(OuterRef("user_id"), CharField()))
+    # Compared as text: one look into an index for each row, so that nobody reads 50,000 names to count 10 readers.
+    named = {pk: Exists(Posting.objects.filter(notice=pk, audience=own)) for pk in wide}
+    return {pk: reached_by_any(wide[pk], "user__") | Q(named[pk]) for pk in wide}
 
 
 def _through(standing: Standing, before: int | None) -> int:

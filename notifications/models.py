@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from datetime import UTC, datetime
 from typing import Any
 
 from django.conf import settings
-from django.db import models
+from django.db import models, transaction
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+
+from notifications.texts import plain
 
 # The years a moment may lie in. Python's end with 9999, and a page shows a moment in another time zone than it came in.
 FIRST_YEAR, LAST_YEAR = 1970, 9000
@@ -45,12 +48,25 @@ class Log(models.Model):
         return f"{self.epoch}:{self.head}"
 
 
+class TopicQuerySet(models.QuerySet["Topic"]):
+    def delete(self) -> tuple[int, dict[str, int]]:
+        """Delete the topics, and take down what was put up for them: see `Topic.delete`."""
+        with transaction.atomic():
+            Posting.objects.filter(audience__in=[topic.audience for topic in self]).delete()
+            return super().delete()
+
+    delete.alters_data = True  # type: ignore[attr-defined]  # a template must not call it
+    delete.queryset_only = True  # type: ignore[attr-defined]  # as Django's: Topic.objects has none
+
+
 class Topic(models.Model):
     """What people may subscribe to."""
 
     slug = models.SlugField(_("slug"), unique=True, max_length=100)
     name = models.CharField(_("name"), max_length=200)
     description = models.TextField(_("description"), blank=True)
+
+    objects = TopicQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("topic")
@@ -59,6 +75,22 @@ class Topic(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def audience(self) -> str:
+        """As a posting names it."""
+        return f"topic:{self.slug}"
+
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        """Delete the topic, and take down what was put up for it.
+
+        Postings name it by its slug: whoever subscribes to a new topic with the same slug must not see them.
+        """
+        with transaction.atomic():
+            Posting.objects.filter(audience=self.audience).delete()
+            return super().delete(*args, **kwargs)
+
+    delete.alters_data = True  # type: ignore[attr-defined]  # a template must not call it
 
 
 class Subscription(models.Model):
@@ -102,6 +134,10 @@ class Source(models.TextChoices):
     COMMAND = "command", _("command")
     API = "api", _("API")
     PYTHON = "python", _("Python")
+
+
+# As in notice_row.js: no `//host` and no `/\\host`, and no tab in between, which browsers pass over.
+LINK = re.compile(r"(https?://|/(?![/\\]))[^\0-\x20]*", re.IGNORECASE | re.ASCII)
 
 
 class NoticeQuerySet(models.QuerySet["Notice"]):
@@ -158,6 +194,9 @@ class Notice(models.Model):
 
     # How many server processes heard of it, once this very object was sent; None if Redis did not answer.
     heard_by: int | None = None
+    # For the admin, which looks them up for a page of notices at once.
+    to_words: str = ""
+    readers: int = 0
 
     class Meta:
         verbose_name = _("notice")
@@ -207,13 +246,13 @@ class Notice(models.Model):
     @property
     def is_link(self) -> bool:
         """Whether a click may follow `url`. `send_notice` refuses the others; a page should not have to trust that."""
-        return self.url.lower().startswith(("https://", "http://", "/")) and not self.url.startswith(("//", "/\\"))
+        return LINK.fullmatch(self.url) is not None
 
     @property
     def sender_name(self) -> str:
         if self.sender is None:
             return ""
-        return self.sender.get_full_name() or self.sender.get_username()
+        return plain(self.sender.get_full_name()).strip() or plain(self.sender.get_username())
 
 
 class Posting(models.Model):

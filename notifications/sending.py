@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -20,6 +19,7 @@ from django.utils.translation import gettext as _
 from notifications.audiences import Audience, check_exists
 from notifications.log import CommitFailed, Published, publish_pending, publish_with
 from notifications.models import FIRST_YEAR, LAST_YEAR, Level, Notice, Posting, Source
+from notifications.texts import forbidden_in, is_visible
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -290,6 +290,8 @@ def _checked(draft: Draft) -> Draft:
     if not title:
         raise InvalidNotice("title", _("the title is empty"))
     _check_text("title", title)
+    if not is_visible(title):
+        raise InvalidNotice("title", _("the title has no visible character"))
     _check_text("key", draft.key)
     _check_text("body", body, allowed="\n\t")
     _check_length("title", title, MAX_TITLE)
@@ -304,11 +306,13 @@ def _checked(draft: Draft) -> Draft:
 
 
 def _check_text(field: str, text: str, allowed: str = "") -> None:
-    """No control characters: PostgreSQL cannot store NUL, terminals obey the rest, lone surrogates are no text."""
-    for character in text:
-        if unicodedata.category(character) in ("Cc", "Cs") and character not in allowed:
-            sentence = _("the %(field)s has a control character: U+%(code)04X")
-            raise InvalidNotice(field, sentence % {"field": _name_of(field), "code": ord(character)})
+    """No control characters: PostgreSQL cannot store NUL, terminals obey others, and some turn a text around."""
+    if found := forbidden_in(text, allowed):
+        character, place = found
+        values = {"field": _name_of(field), "code": ord(character), "place": place}
+        raise InvalidNotice(
+            field, _("the %(field)s has a control character: U+%(code)04X, character %(place)d") % values
+        )
 
 
 def _check_length(field: str, text: str, most: int) -> None:

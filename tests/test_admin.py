@@ -8,9 +8,14 @@ from datetime import timedelta
 
 import pytest
 from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import User
+from django.db import OperationalError, connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
+from notifications import admin
+from notifications.audiences import Audience
 from notifications.deeds import mark_read
 from notifications.models import Notice, ServerProcess
 from notifications.sending import recall_notice
@@ -219,7 +224,7 @@ def test_a_sent_notice_cannot_be_deleted(client, sign_in):
 
 
 def test_the_list_says_when_to_whom_by_whom_its_status_and_how_many_have_read_it(client, sign_in):
-    sara = sign_in("send_notice")
+    sara = sign_in("send_notice", "view_notice")
     ada, brian = person("ada"), person("brian")
     ops = group("Operations", ada, brian)
     notice = publish("Disk", [f"group:{ops.pk}"], level="warning", sender=sara, source="admin")
@@ -240,7 +245,7 @@ def test_the_list_says_when_to_whom_by_whom_its_status_and_how_many_have_read_it
 
 
 def test_a_notice_from_someone_with_markup_in_it_is_shown_as_text(client, sign_in):
-    sign_in("send_notice")
+    sign_in("send_notice", "view_notice")
     group("<i>ops</i>")
     publish("<script>alert(1)</script>")
 
@@ -259,6 +264,51 @@ def test_the_list_says_how_many_pages_are_open_now(client, sign_in):
         )
 
     assert "7 pages are open now." in text_of(client.get(LIST))
+
+
+def test_a_page_of_notices_asks_as_many_queries_as_one_notice(client, sign_in):
+    sign_in("view_notice")
+    ada, ops, deploys = person("ada"), group("ops"), topic("deploys")
+    audiences = [Audience.user(ada), Audience.group(ops), Audience.topic(deploys), "staff"]
+    publish("first", audiences)
+    client.get(LIST)
+    with CaptureQueriesContext(connection) as one:
+        client.get(LIST)
+    for n in range(24):
+        publish(f"notice {n}", audiences)
+
+    with CaptureQueriesContext(connection) as many:
+        page = client.get(LIST)
+
+    assert len(page.context["cl"].result_list) == 25
+    assert len(many) == len(one)
+
+
+def test_a_notice_to_many_people_names_the_first_and_counts_the_rest(client, sign_in):
+    sara = sign_in("view_notice")
+    User.objects.bulk_create(User(username=f"user{n}") for n in range(4_999))
+    everybody = User.objects.order_by("pk").values_list("pk", flat=True)
+    notice = publish("Many", [f"user:{pk}" for pk in everybody])
+    mark_read(sara, [notice.pk])
+
+    for address in (LIST, f"{LIST}{notice.pk}/change/"):
+        page = client.get(address)
+        assert "sara, user0, user1 and 4,997 more" in text_of(page)
+        assert "user7" not in text_of(page)
+    assert client.get(LIST).context["cl"].result_list[0].readers == 1
+
+
+def test_the_people_are_counted_before_a_notice_is_stored(client, sign_in, monkeypatch):
+    sign_in("send_notice")
+
+    def fails(audiences):
+        raise OperationalError("the database went away")
+
+    monkeypatch.setattr(admin, "people_in", fails)
+    client.raise_request_exception = False
+
+    assert client.post(ADD, FORM).status_code == 503
+    assert not Notice.objects.exists(), "what is answered as not done was not done"
 
 
 def test_notices_are_found_by_their_words(client, sign_in):
@@ -311,7 +361,7 @@ def test_whoever_may_send_may_not_recall_for_that_reason(client, sign_in):
 
 @on_commit
 def test_the_selected_notices_are_sent_again_as_new_ones_in_ones_own_name(client, sign_in):
-    sara = sign_in("send_notice")
+    sara = sign_in("send_notice", "view_notice")
     ada = person("ada")
     first = publish("Again", ["staff", f"user:{ada.pk}"], body="42", level="error", url="/x/", key="disk")
     recall_notice(first)
@@ -326,7 +376,7 @@ def test_the_selected_notices_are_sent_again_as_new_ones_in_ones_own_name(client
 
 
 def test_what_cannot_be_sent_again_is_named_and_the_others_are_sent(client, sign_in):
-    sign_in("send_notice")
+    sign_in("send_notice", "view_notice")
     ops = group("ops")
     lost, fine = publish("Lost", [f"group:{ops.pk}"]), publish("Fine")
     ops.delete()
@@ -356,7 +406,7 @@ def test_a_notice_is_sent_to_the_selected_after_a_page_that_asks_for_its_text(cl
 
     page = choose(client, model, selected)
     assert page.status_code == 200
-    assert page.context["to"] == (["ada", "brian"] if model == "user" else ["group ops", "group sales"])
+    assert page.context["to"] == ("ada, brian" if model == "user" else "group ops, group sales")
     assert not Notice.objects.exists()
     answer = choose(client, model, selected, **WRITTEN)
 
@@ -373,8 +423,28 @@ def test_what_is_refused_is_asked_for_again_with_the_same_selection(client, sign
     page = choose(client, "user", [ada], **WRITTEN | {"title": "x" * 201})
 
     assert list(page.context["form"].errors) == ["title"]
-    assert list(page.context["selected"]) == [ada.pk]
+    assert list(page.context["selected"]) == [str(ada.pk)]
     assert not Notice.objects.exists()
+
+
+@on_commit
+def test_ten_thousand_selected_people_are_one_choice_and_not_a_field_each(client, sign_in):
+    sara = sign_in(is_superuser=True)
+    User.objects.bulk_create((User(username=f"user{n:05}") for n in range(10_000)), batch_size=5000)
+    address = reverse("admin:auth_user_changelist") + "?q=user"
+    first = User.objects.get(username="user00000")
+    form = {"action": "send_to_selected", "_selected_action": [first.pk], "select_across": "1"}
+
+    page = client.post(address, form)
+    hidden = re.findall(r'<input type="hidden" name="(\w+)" value="(\w+)">', text_of(page))
+    User.objects.filter(username__in=["user00001", "user00002"]).update(is_active=False)  # meanwhile
+    answer = client.post(address, dict(hidden) | WRITTEN, follow=True)
+
+    assert page.context["to"] == "user00000, user00001, user00002 and 9,997 more"
+    assert [name for name, _ in hidden if name == "_selected_action"] == ["_selected_action"]
+    assert len(page.content) < 50_000
+    assert "was sent to 9998 people." in text_of(answer)
+    assert (Notice.objects.get().postings.count(), Notice.objects.get().sender) == (9_998, sara)
 
 
 def test_an_inactive_person_among_the_selected_is_named(client, sign_in):

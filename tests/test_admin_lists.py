@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 
 import pytest
 from django.contrib import admin
@@ -26,6 +27,8 @@ HOSTILE = [
     "groups__id__exact=%00",
     "groups__name__regex=.",
     "user__password__startswith=a",
+    "sender__password__startswith=a",
+    "postings__audience__exact=everyone",
     "topic__slug__regex=.",
     "id__in=1,2",
     "pk=1",
@@ -97,6 +100,17 @@ def test_the_filters_of_the_list_of_notices_work(client, sara, query):
     page = client.get(f"{reverse('admin:notifications_notice_changelist')}?{query}")
 
     assert [notice.title for notice in page.context["cl"].result_list] == ["a" * 28 + "!"]
+
+
+@pytest.mark.parametrize("since", ["2020-01-01", "2020-01-01 10:00", "2020-01-01 10:00:00+00:00"])
+def test_a_date_without_a_zone_is_in_ours_and_no_warning_in_the_log(client, sara, settings, since):
+    settings.TIME_ZONE = "Asia/Shanghai"
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        page = client.get(reverse("admin:notifications_notice_changelist"), {"published_at__gte": since})
+
+    assert len(page.context["cl"].result_list) == 1
 
 
 @pytest.mark.parametrize("query", ["is_superuser__exact=1", "is_staff__exact=1", "is_active__exact=1"])

@@ -14,6 +14,7 @@ from tests.machine import ROOT
 STOREYS = [
     {"config.redis", "config.sqlite"},
     {"config.logs", "config.errors", "config.probes", "config.static", "config.settings"},
+    {"notifications.texts"},
     {"notifications.models", "notifications.prepared", "notifications.sessions", "notifications.addresses"},
     {
         "notifications.audiences",
@@ -54,8 +55,8 @@ STOREYS = [
     {"notifications.live.routing", "notifications.live.application"},
     {"config.asgi", "config.sign_in"},
     {"notifications.live.server"},
-    {"notifications.forms", "notifications.admin_lists"},
-    {"notifications.views.signed_in"},
+    {"notifications.forms"},
+    {"notifications.views.signed_in", "notifications.admin_lists"},
     {
         "notifications.views.inbox",
         "notifications.views.bell",
@@ -65,6 +66,7 @@ STOREYS = [
         "notifications.views.test_notice",
         "notifications.views.health",
         "notifications.views.preferences",
+        "notifications.views.password",
         "notifications.views.app",
         "notifications.admin",
     },
@@ -153,7 +155,9 @@ def test_only_the_bottom_knows_how_to_reach_redis():
     assert who_imports("redis") <= {"notifications.doorbell", "notifications.live.hub", names_its_errors}
 
 
-@pytest.mark.parametrize("name", ["notifications.frames", "notifications.live.outbox", "notifications.live.rate"])
+@pytest.mark.parametrize(
+    "name", ["notifications.frames", "notifications.texts", "notifications.live.outbox", "notifications.live.rate"]
+)
 def test_what_is_pure_stays_pure(name):
     impure = ("django", "channels", "asyncio", "redis", "socket", "os")
 
@@ -161,7 +165,7 @@ def test_what_is_pure_stays_pure(name):
 
 
 def test_nothing_below_the_live_part_knows_of_the_event_loop_but_the_doorbell():
-    ground = [name for storey in STOREYS[:8] for name in storey if not name.startswith("config.")]
+    ground = [name for storey in STOREYS[:9] for name in storey if not name.startswith("config.")]
 
     assert {name for name in ground if "asyncio" in imports_of(MODULES[name])} == {"notifications.doorbell"}
 

@@ -85,7 +85,7 @@ def test_all_kinds_of_audience_add_up():
         ({"url": "/" + "x" * 2000}, "url", "2000"),
         ({"wide": []}, "__all__", "at least one audience"),
         ({"wide": ["nobody"]}, "wide", "nobody"),
-        ({"users": "brain"}, "users", "no user called 'brain'; the nearest: brian"),
+        ({"users": "brain"}, "users", "no user called 'brain'"),
         ({"users": "gone"}, "users", "no user called 'gone'"),
         ({"groups": ["999"]}, "groups", "999"),
         ({"topics": ["x"]}, "topics", "x"),
@@ -102,6 +102,22 @@ def test_what_is_refused_is_said_beside_its_field_and_nothing_is_stored(sender, 
     assert notice is None
     assert says in str(form.errors.as_data()[field])
     assert not Notice.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("may", "says"),
+    [
+        (["view_user"], "no user called 'brain'; the nearest: brian"),
+        (["change_user"], "no user called 'brain'; the nearest: brian"),
+        (["send_notice"], "no user called 'brain'"),
+    ],
+)
+def test_only_who_may_see_the_accounts_of_others_is_told_the_nearest_names(may, says):
+    person("brian")
+
+    form = SendForm({"title": "x", "level": "info", "users": "brain"}, sender=person("ada", may=may))
+
+    assert form.errors["users"] == [says]
 
 
 def test_somebody_without_the_permission_is_told_so_and_nothing_is_stored():

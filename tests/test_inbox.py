@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
@@ -14,8 +15,8 @@ from hypothesis import strategies as st
 
 from notifications import deeds, inbox, log
 from notifications.audiences import audiences_of
-from notifications.deeds import NOTHING, Deed, mark_all_read, mark_read, nothing_read
-from notifications.inbox import newest, readers_of, standing_of, visible_to
+from notifications.deeds import NOTHING, Deed, archive, mark_all_read, mark_read, mark_unread, nothing_read
+from notifications.inbox import count_readers, newest, standing_of, visible_to
 from notifications.log import entries_for, publish_pending
 from notifications.models import Notice, ReadMark, Receipt, Subscription
 from notifications.sending import recall_notice
@@ -397,7 +398,7 @@ def test_readers_are_those_with_a_receipt_and_those_who_marked_all_read():
     mark_all_read(cleo, 1)
     person("dora")
 
-    assert sorted(reader.username for reader in readers_of(notice)) == ["ada", "brian", "cleo"]
+    assert count_readers([notice]) == {notice.pk: 3}
 
 
 def test_who_marked_all_read_before_a_notice_came_has_not_read_it():
@@ -405,7 +406,7 @@ def test_who_marked_all_read_before_a_notice_came_has_not_read_it():
     publish()
     mark_all_read(ada, 1)
 
-    assert not readers_of(publish()).exists()
+    assert list(count_readers([publish()]).values()) == [0]
 
 
 def test_who_marked_all_read_is_no_reader_of_what_was_not_for_them():
@@ -414,7 +415,7 @@ def test_who_marked_all_read_is_no_reader_of_what_was_not_for_them():
     mark_all_read(ada, 1)
     mark_all_read(brian, 1)
 
-    assert list(readers_of(notice)) == [brian]
+    assert count_readers([notice]) == {notice.pk: 1}
 
 
 def test_nobody_has_read_what_was_not_published():
@@ -422,7 +423,31 @@ def test_nobody_has_read_what_was_not_published():
     publish()
     mark_all_read(ada, 1)
 
-    assert not readers_of(send(publish_at=timezone.now() + HOUR)).exists()
+    assert list(count_readers([send(publish_at=timezone.now() + HOUR)]).values()) == [0]
+
+
+def test_readers_are_counted_as_each_of_them_sees_it(django_assert_num_queries):
+    people = [person(f"person{n}", is_staff=n % 2 == 0) for n in range(6)]
+    ops, _ = group("ops", *people[:3]), topic("deploys", *people[2:5])
+    audiences = [["everyone"], ["staff"], [f"group:{ops.pk}", "topic:deploys"], [f"user:{people[1].pk}", "staff"]]
+    audiences += [[f"user:{people[0].pk}", f"group:{ops.pk}"], ["everyone", f"user:{people[5].pk}"]]
+    notices = [publish(f"Notice {n}", each) for n, each in enumerate(audiences * 2)]
+    choose = random.Random(7)
+    for _step in range(60):
+        who, which = choose.choice(people), choose.sample(notices, 2)
+        deed = choose.choice([mark_read, mark_unread, archive, mark_all_read])
+        deed(who, choose.randint(1, 12)) if deed is mark_all_read else deed(who, [notice.pk for notice in which])
+    people[3].is_active = False
+    people[3].save()
+    ops.user_set.remove(people[1])
+
+    with django_assert_num_queries(3):
+        counted = count_readers(notices)
+
+    reached = [each for each in people if each.is_active]
+    seen = {notice.pk: [visible_to(each).filter(pk=notice.pk, is_read=True) for each in reached] for notice in notices}
+    assert counted == {pk: sum(found.exists() for found in each) for pk, each in seen.items()}
+    assert len(set(counted.values())) > 2, "some have more readers than others"
 
 
 # Whatever happens, in whatever order ----------------------------------------------------------------------

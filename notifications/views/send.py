@@ -18,7 +18,7 @@ from notifications.views.signed_in import SignedInRequest
 @permission_required("notifications.send_notice", raise_exception=True)
 def send(request: SignedInRequest) -> HttpResponse:
     """Write a notice and send it."""
-    form = SendForm(request.POST or None)
+    form = SendForm(request.POST or None, sender=request.user)
     if request.method == "POST" and form.is_valid():
         people = people_in(form.audiences()).count()  # before: what is stored must not be called not done
         notice = form.send(audiences=form.audiences(), sender=request.user, source=Source.VIEW)

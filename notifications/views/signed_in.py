@@ -12,6 +12,7 @@ from django.shortcuts import redirect, render
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 
+from notifications.audiences import is_id
 from notifications.deeds import MOST_AT_ONCE, CannotUndo
 from notifications.filters import BadFilter
 
@@ -80,13 +81,11 @@ def back(request: HttpRequest) -> HttpResponseRedirect:
     """To the page that was left, if it is one of ours."""
     goal = request.POST.get("next", "")
     safe = url_has_allowed_host_and_scheme(goal, {request.get_host()}, require_https=request.is_secure())
-    return redirect(goal if safe else "inbox")
+    return HttpResponseRedirect(goal) if safe else redirect("inbox")  # `redirect` takes a word for a view's name
 
 
 def _number_in(text: str) -> int | None:
-    if not text or not text.isascii() or not text.isdecimal() or len(text) > 18:  # a bigint has 18 digits for certain
-        return None
-    return int(text)
+    return int(text) if is_id(text) else None
 
 
 def refusal(request: HttpRequest, sentence: str, status: int) -> HttpResponse:
