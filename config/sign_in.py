@@ -37,6 +37,7 @@ logger = logging.getLogger(__name__)
 
 PER_ACCOUNT = parse("10 per 15 minutes")  # from one address or device; forgotten when the password was right
 PER_ADDRESS = parse("200 per hour")  # whatever the account, right or wrong; an office may be one address
+PER_MAILBOX = parse("3 per hour")  # links to set a new password
 HASHES_AT_ONCE = 2  # in one process; 40 at once made an inbox take 560 ms instead of 18
 HASH_WAIT_SECONDS = 5  # for its turn
 AWAY_SECONDS = 10  # before a Redis that did not answer is asked again

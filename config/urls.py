@@ -7,7 +7,7 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 from django.views.i18n import set_language
 
-from notifications.views.password import ChangePassword, ChooseNewPassword, ResetPassword
+from config.password import ChangePassword, ChooseNewPassword, ResetPassword
 
 
 class Favicon(RedirectView):

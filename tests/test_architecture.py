@@ -54,6 +54,7 @@ STOREYS = [
     {"notifications.live.events"},
     {"notifications.live.routing", "notifications.live.application"},
     {"config.asgi", "config.sign_in"},
+    {"config.password"},
     {"notifications.live.server"},
     {"notifications.forms"},
     {"notifications.views.signed_in", "notifications.admin_lists"},
@@ -66,7 +67,6 @@ STOREYS = [
         "notifications.views.test_notice",
         "notifications.views.health",
         "notifications.views.preferences",
-        "notifications.views.password",
         "notifications.views.app",
         "notifications.admin",
     },
@@ -172,7 +172,8 @@ def test_nothing_below_the_live_part_knows_of_the_event_loop_but_the_doorbell():
 
 def test_only_the_sign_in_counts_attempts_and_loads_the_library_for_it():
     assert who_imports("limits") == who_imports("limits.strategies") == {"config.sign_in"}
-    assert not who_imports("config.sign_in")
+    assert who_imports("config.sign_in") == {"config.password"}
+    assert who_imports("config.password") == {"config.urls"}, "no command loads the library"
 
 
 def test_there_is_one_door_through_which_notices_come_in():

@@ -7,12 +7,11 @@ import time
 
 import pytest
 from django.core import mail
-from django.core.cache import cache
 from django.test import Client
 from django.urls import reverse
 
 from config import settings as site
-from notifications.views.password import MOST_MAILS
+from config.sign_in import PER_MAILBOX, attempts
 from tests.people import person
 
 pytestmark = pytest.mark.django_db
@@ -25,7 +24,8 @@ CHANGE, RESET, LOGIN = "/accounts/password/", "/accounts/password/reset/", "/acc
 def quick_passwords(settings):
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     settings.EMAIL_URL = "smtp://mail.example"
-    cache.clear()
+    attempts.cache_clear()
+    settings.REDIS_URL = "memory://"
 
 
 @pytest.fixture
@@ -89,6 +89,16 @@ def test_what_is_refused_is_said_beside_its_field_and_nothing_changes(ada, value
     assert says in str(answer.context["form"].errors[field])
     ada.refresh_from_db()
     assert ada.check_password(OLD)
+
+
+def test_the_old_password_is_guessed_no_faster_than_when_signing_in(ada):
+    client = signed_in()
+
+    answers = [client.post(CHANGE, filled(old_password="wrong")).status_code for _ in range(12)]
+
+    assert answers == [200] * 10 + [429] * 2
+    assert client.post(CHANGE, filled()).status_code == 429
+    assert signed_in().post(CHANGE, filled()).status_code == 429, "from anywhere"
 
 
 def test_a_stranger_is_asked_to_sign_in_first(client):
@@ -173,13 +183,14 @@ def test_the_answer_does_not_say_whether_an_account_has_the_address(client, ada,
 
 def test_a_few_mails_an_hour_go_to_one_address_and_the_answer_stays_the_same(client, ada):
     answers = [
-        client.post(RESET, {"email": address}) for address in ["ada@example.org", "ADA@example.org"] * MOST_MAILS
+        client.post(RESET, {"email": address})
+        for address in ["ada@example.org", "ADA@example.org"] * PER_MAILBOX.amount
     ]
 
     assert {(answer.status_code, answer["Location"]) for answer in answers} == {(302, LOGIN)}
-    mails(MOST_MAILS)
+    mails(PER_MAILBOX.amount)
     time.sleep(0.1)
-    mails(MOST_MAILS)
+    mails(PER_MAILBOX.amount)
 
 
 def test_a_mail_server_that_is_away_is_a_line_in_the_log_and_no_fault_for_the_person(client, ada, settings, caplog):

@@ -11,27 +11,36 @@ from django.conf import settings
 from django.contrib.auth.forms import PasswordResetForm
 from django.contrib.auth.views import PasswordChangeView, PasswordResetConfirmView, PasswordResetView
 from django.contrib.messages.views import SuccessMessageMixin
-from django.core.cache import cache
 from django.core.mail import EmailMessage
-from django.http import Http404, HttpRequest
+from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.template import loader
 from django.urls import reverse_lazy
 from django.utils.translation import gettext_lazy as _
 
-MOST_MAILS = 3  # to one address, from one server process, within
-SPAN_SECONDS = 3600
+from config.sign_in import PER_ACCOUNT, PER_MAILBOX, SignInRefused, attempts
 
 logger = logging.getLogger(__name__)
 _post = ThreadPoolExecutor(max_workers=2, thread_name_prefix="mail")
 
 
 class ChangePassword(SuccessMessageMixin, PasswordChangeView):  # type: ignore[type-arg]
-    """This session stays; Django ends all others, and their open pages are told at once."""
+    """This session stays; Django ends all others, and their open pages are told at once.
+
+    The old password is asked for as often as when signing in: whoever finds an open page cannot guess it.
+    """
 
     template_name = "notifications/password_change.html"
     success_url = reverse_lazy("preferences")
     success_message = _("Your password is changed. Everywhere else you have been signed out.")
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        attempts().count(PER_ACCOUNT, "change", str(request.user.pk))
+        return super().post(request, *args, **kwargs)
+
+    def form_valid(self, form: Any) -> HttpResponse:
+        attempts().forget(PER_ACCOUNT, "change", str(self.request.user.pk))
+        return super().form_valid(form)
 
 
 class ResetForm(PasswordResetForm):
@@ -81,10 +90,12 @@ class ChooseNewPassword(SuccessMessageMixin, PasswordResetConfirmView):  # type:
 
 
 def _has_had_enough(address: str) -> bool:
-    """Counted for addresses without an account, too. Each process counts for itself: that is few enough."""
-    key = "password-reset-" + hashlib.blake2b(address.lower().encode(), digest_size=16).hexdigest()
-    cache.add(key, 0, SPAN_SECONDS)
-    return cache.incr(key) > MOST_MAILS
+    """Counted for addresses without an account, too, so that nothing tells them apart."""
+    try:
+        attempts().count(PER_MAILBOX, "mail", hashlib.sha256(address.lower().encode()).hexdigest())
+    except SignInRefused:
+        return True
+    return False
 
 
 def _send(mail: EmailMessage) -> None:
