@@ -20,11 +20,9 @@ import pytest
 from django.utils import translation
 
 from config.logs import OnceAMinute
-from tests.machine import find_browser
 from tests.servers import SECRET_KEY, NoticeServer, PostgreSQL, Valkey
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, BrowserContext, Page
     from pytest_django.fixtures import SettingsWrapper
 
 PASSWORD = "correct horse battery staple"
@@ -244,47 +242,3 @@ serve_module = pytest.fixture(server_factory, name="serve_module", scope="module
 def server(request: pytest.FixtureRequest, serve: Serve) -> NoticeServer:
     """A running server; `parametrize("server", [{"kind": "daphne"}, …], indirect=True)` chooses others."""
     return serve(**getattr(request, "param", {}))
-
-
-# A real browser --------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Chromium. For one module only: Playwright keeps an event loop running in this thread while it lives."""
-    from playwright.sync_api import sync_playwright
-
-    executable = find_browser()
-    assert executable is not None, "No browser: run `make test`, which installs one"
-    with sync_playwright() as playwright:
-        # Containers have a small /dev/shm. (Playwright's default is no sandbox, which would refuse to run as root.)
-        # Without a graphics process, pages cost a tenth less.
-        arguments = ["--disable-dev-shm-usage", "--disable-gpu"]
-        browser = playwright.chromium.launch(executable_path=executable, args=arguments)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def browse(browser: Browser) -> Iterator[Callable[..., Page]]:
-    """`browse(server, "ada", "/")`: a page on a device of its own, where that person is signed in.
-
-    `page.context.new_page()` is a second tab there. A script that fails on any page fails the test.
-    """
-    contexts: list[BrowserContext] = []
-    failures: list[str] = []
-
-    def browse(server: NoticeServer, person: str | None, path: str = "/", **options: Any) -> Page:
-        context = browser.new_context(base_url=server.url, **options)
-        contexts.append(context)
-        context.on("weberror", lambda failure: failures.append(str(failure.error)))
-        if person:
-            context.add_cookies([server.cookie(person)])  # type: ignore[list-item]
-        page = context.new_page()
-        page.goto(path)
-        return page
-
-    yield browse
-    for context in contexts:
-        context.close()
-    assert not failures, "a script failed on a page"

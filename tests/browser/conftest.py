@@ -6,20 +6,22 @@ Content-Security-Policy, each failing script and each dialog fails the test (see
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import expect, sync_playwright
 
 from tests.browser.complaints import TELL_BREACHES, Complaints
 from tests.browser.gestures import expect_live
 from tests.conftest import server_factory
 from tests.live.backstage import Backstage
+from tests.machine import find_browser
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, BrowserContext, Page
+    from playwright.sync_api import Browser, BrowserContext, Page, Playwright
 
     from tests.conftest import Serve
     from tests.servers import NoticeServer
@@ -45,6 +47,38 @@ Meet = Callable[..., Person]
 Send = Callable[..., dict[str, Any]]
 Visit = Callable[..., "Page"]
 OpenInbox = Callable[..., "Page"]
+
+
+# The browser ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="package")
+def playwright() -> Iterator[Playwright]:
+    """For the tests in this folder only: it keeps an event loop running in this thread while it lives."""
+    with sync_playwright() as playwright:
+        yield playwright
+
+
+@pytest.fixture(scope="package")
+def browser(playwright: Playwright) -> Iterator[Browser]:
+    """Chromium without a window; a start of its own for each module would cost 1.7 s of CPU."""
+    yield from launch(playwright, find_browser())
+
+
+@pytest.fixture(scope="package")
+def whole_browser(playwright: Playwright) -> Iterator[Browser]:
+    """Chromium as people have it, which also shows desktop alerts."""
+    yield from launch(playwright, find_browser(whole=True))
+
+
+def launch(playwright: Playwright, executable: str | None) -> Iterator[Browser]:
+    assert executable is not None, "No browser: run `make test`, which installs one"
+    # Containers have a small /dev/shm. (Playwright's default is no sandbox, which would refuse to run as root.)
+    # Without a graphics process, pages cost a tenth less.
+    arguments = ["--disable-dev-shm-usage", "--disable-gpu"]
+    browser = playwright.chromium.launch(executable_path=executable, args=arguments)
+    yield browser
+    browser.close()
 
 
 # The server -------------------------------------------------------------------------------------------------
@@ -110,28 +144,39 @@ def complaints() -> Iterator[Complaints]:
     assert not complaints.unexpected
 
 
-@pytest.fixture(scope="module")
-def idle_devices(browser: Browser) -> list[BrowserContext]:
-    """Used again by the module's next tests: a new browser context costs as much as two pages (0.5 s of CPU)."""
-    return []
+@pytest.fixture(scope="package")
+def idle_devices() -> defaultdict[str, list[BrowserContext]]:
+    """By the address of their server, for the next tests: a new one costs as much as a page (0.1 to 0.7 s of CPU)."""
+    return defaultdict(list)
 
 
 @pytest.fixture
 def visit(
-    browser: Browser, idle_devices: list[BrowserContext], server: NoticeServer, complaints: Complaints
+    request: pytest.FixtureRequest,
+    browser: Browser,
+    idle_devices: defaultdict[str, list[BrowserContext]],
+    server: NoticeServer,
+    complaints: Complaints,
 ) -> Iterator[Visit]:
     """`visit(ada, "/echo/")`: a page on a device of its own; None is somebody who is not signed in.
 
     Options are those of a browser context: `viewport`, `color_scheme`, `java_script_enabled`, … With
-    `for_good=True` the device is not used again, because the test changes it (its clock). The service worker is
-    another test's (`service_workers="allow"`): Playwright cannot play the server to a page that has one.
+    `for_good=True` the device is not used again, because the test changes it (its clock). With `whole=True` it has
+    a whole browser. The service worker is another test's (`service_workers="allow"`): Playwright cannot play the
+    server to a page that has one.
     """
     reusable: list[BrowserContext] = []
     used_up: list[BrowserContext] = []
 
-    def visit(person: Person | None, path: str | None = "/", *, for_good: bool = False, **options: Any) -> Page:
-        special = for_good or bool(options)
-        context = idle_devices.pop() if idle_devices and not special else new_device(**options)
+    def visit(
+        person: Person | None, path: str | None = "/", *, for_good: bool = False, whole: bool = False, **options: Any
+    ) -> Page:
+        special = for_good or whole or bool(options)
+        idle = idle_devices[server.url]
+        if idle and not special:
+            context = idle.pop()
+        else:
+            context = new_device(request.getfixturevalue("whole_browser") if whole else browser, **options)
         (used_up if special else reusable).append(context)
         complaints.listen_to(context)
         if person:
@@ -141,7 +186,7 @@ def visit(
             page.goto(path)
         return page
 
-    def new_device(**options: Any) -> BrowserContext:
+    def new_device(browser: Browser, **options: Any) -> BrowserContext:
         context = browser.new_context(base_url=server.url, **{"service_workers": "block"} | options)
         context.add_init_script(TELL_BREACHES)
         return context
@@ -156,7 +201,7 @@ def visit(
             page.close()
         context.set_offline(False)
         context.clear_cookies()
-        idle_devices.append(context)
+        idle_devices[server.url].append(context)
 
 
 @pytest.fixture
@@ -169,3 +214,28 @@ def open_inbox(visit: Visit) -> OpenInbox:
         return page
 
     return open_inbox
+
+
+@pytest.fixture
+def browse(browser: Browser) -> Iterator[Callable[..., Page]]:
+    """`browse(server, "ada", "/")`: a page of a server that the test has started, on a device of its own.
+
+    A script that fails on any page fails the test.
+    """
+    contexts: list[BrowserContext] = []
+    failures: list[str] = []
+
+    def browse(server: NoticeServer, person: str | None, path: str = "/", **options: Any) -> Page:
+        context = browser.new_context(base_url=server.url, **options)
+        contexts.append(context)
+        context.on("weberror", lambda failure: failures.append(str(failure.error)))
+        if person:
+            context.add_cookies([server.cookie(person)])  # type: ignore[list-item]
+        page = context.new_page()
+        page.goto(path)
+        return page
+
+    yield browse
+    for context in contexts:
+        context.close()
+    assert not failures, "a script failed on a page"

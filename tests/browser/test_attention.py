@@ -214,7 +214,7 @@ def test_a_page_that_nobody_has_touched_makes_no_sound(open_inbox, prefer, ada, 
 def with_alerts(away_from_the_top, prefer, ada):
     """Ada's inbox, scrolled down, where each notice may become a desktop alert."""
     prefer(ada, info="desktop")
-    page = away_from_the_top(ada, service_workers="allow", permissions=["notifications"])
+    page = away_from_the_top(ada, whole=True, service_workers="allow", permissions=["notifications"])
     page.add_init_script(COUNTING)
     page.reload()
     expect_live(page)

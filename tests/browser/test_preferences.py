@@ -138,7 +138,7 @@ def test_each_state_of_the_permission_is_explained(visit, ada, so, says):
 
 
 def test_nobody_is_asked_before_they_click_and_then_an_alert_can_be_tried(visit, ada):
-    page = visit(ada, None, service_workers="allow")
+    page = visit(ada, None, whole=True, service_workers="allow")
     page.add_init_script(
         """
         window.asked = 0
