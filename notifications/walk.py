@@ -10,15 +10,18 @@ database answers in 0.2. What it finds is by definition what `inbox.visible_to` 
 
 from __future__ import annotations
 
+import functools
 import re
+import sqlite3
 import sys
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import connection
+from django.db import OperationalError, connection, transaction
 from django.utils import timezone
 
 from notifications.audiences import EVERYONE
@@ -27,6 +30,9 @@ from notifications.models import Notice, Posting, Receipt
 
 WIDER = 8  # positions in the first window for each notice that is wanted; and how many times wider the next one is
 WIDEST = 65_536  # where most of what is looked at may be left out: so a search can stop, and say how far it came
+FIRST_SEARCHED = 64  # positions in the first window in which words are searched for: one may cost some milliseconds
+LEAST_SECONDS = 0.05  # for a query, however late it is begun
+STEPS = 100  # of SQLite’s machine, a few notices, between two looks at the clock; a word may cost 6 ms in each
 CLOCKS_APART = timedelta(days=1)  # no two clocks of machines that publish are further apart
 
 NOTICE, POSTING, RECEIPT = (model._meta.db_table for model in (Notice, Posting, Receipt))
@@ -111,17 +117,18 @@ def newest(
 ) -> Found:
     """The newest live notices for them, published up to ``through``: ``limit`` at the most.
 
-    ``but`` leaves out some more. After ``patience``, in seconds, no further window is begun.
+    ``but`` leaves out some more. After ``patience``, in seconds, no further window is begun, and one in which words are
+    searched for is given up.
     """
     walker = walker.among(wanted.audience)
     wish = _fits(wanted) & but
+    search = Search(limit, patience, has_words=bool(wanted.words))
     if wanted.tab == "archived":
-        return Found(_ids(_among(walker, Clause(ARCHIVED), 0, through, limit, wish)), 0)
+        return search.look_among(walker, Clause(ARCHIVED), through, wish)
     bottom, state = (walker.read_through, _unread(walker)) if wanted.tab == "unread" else (0, _kept(walker))
-    found = _walk(walker, bottom, through, limit, wish & state, patience)
-    if wanted.tab == "unread" and found.down_to <= bottom:
-        left = limit - len(found.ids)
-        return Found([*found.ids, *_ids(_marked_unread(walker, min(through, bottom), left, wish))], 0)
+    found = search.look(walker, bottom, through, wish & state)
+    if wanted.tab == "unread" and found.down_to <= bottom and len(found.ids) < limit:
+        return search.look_among(walker, _marked_since(walker), min(through, bottom), wish)
     return found
 
 
@@ -234,23 +241,104 @@ def _either_case(character: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A stretch of the log, published above `after`: which postings in it count, and which of their notices."""
+    """A stretch of the log: which postings in it count, and which of their notices."""
 
-    after: int
     put_up: Clause
     condition: Clause
 
 
-def _walk(walker: Walker, after: int, through: int, limit: int, wish: Clause, patience: float) -> Found:
-    """The newest notices in (``after``, ``through``] that are as they are wished."""
-    ends = time.monotonic() + patience
-    ids: list[int] = []
-    for window in _windows(walker, after, through, limit * WIDER, WIDEST if patience < float("inf") else sys.maxsize):
-        found = _find(window, wish, limit - len(ids), NEWEST_FIRST)
-        ids += _ids(found)
-        if len(ids) == limit or time.monotonic() > ends:
-            return Found(ids, window.after)
-    return Found(ids, after)
+class TooLong(Exception):
+    """A query was given up at its deadline."""
+
+
+class Search:
+    """Looks for the newest ``limit`` notices window by window, for about ``patience`` seconds.
+
+    A window that is given up counts as not looked at. Where it was the first one, its half is tried, so that whoever
+    goes on from where a search stopped comes to an end.
+    """
+
+    def __init__(self, limit: int, patience: float, *, has_words: bool) -> None:
+        self._limit, self._patience = limit, patience
+        self._has_deadline = has_words and patience < float("inf")
+        self._width = FIRST_SEARCHED if self._has_deadline else limit * WIDER
+        self._widest = WIDEST if patience < float("inf") else sys.maxsize
+        self._ends = time.monotonic() + patience
+        self._ids: list[int] = []
+
+    def look(self, walker: Walker, after: int, through: int, wish: Clause) -> Found:
+        """The newest notices in (``after``, ``through``] that are as they are wished."""
+        if not walker.audiences or after >= through:
+            return Found(self._ids, after)
+        edges = _places_around(walker.joined_at)
+
+        def find(first: int, last: int, limit: int) -> Clause:
+            return _find(_window(walker, edges, first, last), wish, limit, NEWEST_FIRST)
+
+        return self._go(after, through, edges, find)
+
+    def look_among(self, walker: Walker, kind: Clause, through: int, wish: Clause) -> Found:
+        """The same of those that have receipts of this ``kind``, down to the beginning of the log."""
+        if not self._has_deadline:
+            self._ids += _ids(_among(walker, kind, 0, through, self._limit - len(self._ids), wish))
+            return Found(self._ids, 0)
+        return self._go(0, through, (), functools.partial(_among, walker, kind, wish=wish))
+
+    def _go(self, after: int, through: int, edges: Collection[int], find: Callable[[int, int, int], Clause]) -> Found:
+        begun, width = through, self._width
+        while through > after:
+            first = _end_of_piece(after, through, edges, width)
+            try:
+                self._ids += self._ask(find(first, through, self._limit - len(self._ids)), is_last=through - first == 1)
+            except TooLong:
+                if through < begun or self._ids:
+                    return Found(self._ids, through)
+                width = max(1, (through - first) // 2)
+                continue
+            if len(self._ids) == self._limit or time.monotonic() > self._ends:
+                return Found(self._ids, first)
+            through, width = first, max(width, min(width * WIDER, self._widest))
+        return Found(self._ids, after)
+
+    def _ask(self, query: Clause, *, is_last: bool) -> list[int]:
+        """Raises `TooLong`, but not for a single notice: else nobody would ever come past it."""
+        if not self._has_deadline or is_last:
+            return _ids(query)
+        with _deadline(max(self._ends - time.monotonic(), LEAST_SECONDS)):
+            return _ids(query)
+
+
+@contextmanager
+def _deadline(seconds: float) -> Iterator[None]:
+    """Give up what is asked within this block after so many seconds. Raises `TooLong` then."""
+    try:
+        with _sqlite_deadline(seconds) if connection.vendor == "sqlite" else _postgresql_deadline(seconds):
+            yield
+    except OperationalError as error:
+        is_canceled = getattr(error.__cause__, "sqlstate", None) == "57014"  # query_canceled
+        is_interrupted = getattr(error.__cause__, "sqlite_errorcode", None) == sqlite3.SQLITE_INTERRUPT
+        if not (is_canceled or is_interrupted):
+            raise
+        raise TooLong from error
+
+
+@contextmanager
+def _sqlite_deadline(seconds: float) -> Iterator[None]:
+    connection.ensure_connection()
+    ends, raw = time.monotonic() + seconds, connection.connection
+    raw.set_progress_handler(lambda: time.monotonic() > ends, STEPS)
+    try:
+        yield
+    finally:
+        raw.set_progress_handler(None, 0)
+
+
+@contextmanager
+def _postgresql_deadline(seconds: float) -> Iterator[None]:
+    with transaction.atomic(), connection.cursor() as cursor:  # a savepoint, where there is a transaction
+        cursor.execute("SELECT set_config('statement_timeout', %s, true)", [f"{seconds * 1000:.0f}ms"])
+        yield
+        cursor.execute("SET LOCAL statement_timeout TO DEFAULT")  # for the rest of that transaction
 
 
 def _count(walker: Walker, after: int, through: int, most: int, wish: Clause) -> int:
@@ -270,11 +358,13 @@ def _find(window: Window, wish: Clause, limit: int, order: str = "") -> Clause:
     return Clause(text, _sql(timezone.now()), *condition.values, *window.put_up.values, limit)
 
 
-def _marked_unread(walker: Walker, through: int, limit: int, wish: Clause = ANY) -> Clause:
+def _marked_unread(walker: Walker, through: int, limit: int) -> Clause:
     """Of what the read mark says is read, the newest that were marked unread since."""
-    return _among(
-        walker, Clause(f"{MARKED_UNREAD} AND unread_change > %s", walker.through_change), 0, through, limit, wish
-    )
+    return _among(walker, _marked_since(walker), 0, through, limit)
+
+
+def _marked_since(walker: Walker) -> Clause:
+    return Clause(f"{MARKED_UNREAD} AND unread_change > %s", walker.through_change)
 
 
 def _among(walker: Walker, kind: Clause, after: int, through: int, limit: int, wish: Clause = ANY) -> Clause:
@@ -295,32 +385,38 @@ def _is_for(walker: Walker) -> Clause:
     return Clause(f"{mine.text} OR {since.text}", *mine.values, *since.values)
 
 
-def _windows(walker: Walker, after: int, through: int, width: int, widest: int = sys.maxsize) -> Iterator[Window]:
+def _windows(walker: Walker, after: int, through: int, width: int) -> Iterator[Window]:
     """The windows of (``after``, ``through``], newest first."""
     if not walker.audiences or after >= through:
         return
-    early, sure = _places_around(walker.joined_at)
-    others = sorted(walker.audiences - {str(EVERYONE)})
-    for first, last in _pieces(after, through, (early, sure), width, widest):
-        to_others = _put_up(others, first, last)
-        if last <= early:
-            yield Window(first, to_others, ANY)
-        elif first >= sure:
-            yield Window(first, _put_up(sorted(walker.audiences), first, last), ANY)
-        else:
-            to_them_too = f"published IN (SELECT published FROM {POSTING} WHERE {to_others.text})"
-            condition = Clause(f"(published_at >= %s OR {to_them_too})", _sql(walker.joined_at), *to_others.values)
-            yield Window(first, _put_up(sorted(walker.audiences), first, last), condition)
+    edges = _places_around(walker.joined_at)
+    for first, last in _pieces(after, through, edges, width):
+        yield _window(walker, edges, first, last)
 
 
-def _pieces(
-    after: int, through: int, edges: Collection[int], width: int, widest: int = sys.maxsize
-) -> Iterator[tuple[int, int]]:
+def _window(walker: Walker, edges: tuple[int, int], first: int, last: int) -> Window:
+    early, sure = edges
+    to_others = _put_up(sorted(walker.audiences - {str(EVERYONE)}), first, last)
+    if last <= early:
+        return Window(to_others, ANY)
+    put_up = _put_up(sorted(walker.audiences), first, last)
+    if first >= sure:
+        return Window(put_up, ANY)
+    to_them_too = f"published IN (SELECT published FROM {POSTING} WHERE {to_others.text})"
+    condition = Clause(f"(published_at >= %s OR {to_them_too})", _sql(walker.joined_at), *to_others.values)
+    return Window(put_up, condition)
+
+
+def _pieces(after: int, through: int, edges: Collection[int], width: int) -> Iterator[tuple[int, int]]:
     """(``after``, ``through``] in pieces from the end, each `WIDER` than the one before; none crosses an edge."""
     while through > after:
-        first = max(after, through - width, *(edge for edge in edges if edge < through))
+        first = _end_of_piece(after, through, edges, width)
         yield first, through
-        through, width = first, max(width, min(width * WIDER, widest))
+        through, width = first, width * WIDER
+
+
+def _end_of_piece(after: int, through: int, edges: Collection[int], width: int) -> int:
+    return max(after, through - width, *(edge for edge in edges if edge < through))
 
 
 def _put_up(audiences: Collection[str], after: int, through: int) -> Clause:

@@ -73,3 +73,13 @@ def test_a_filter_is_written_into_an_address_and_read_from_it(wanted, query, is_
 
 def test_another_tab_keeps_the_filter():
     assert Filter("unread", level="error").in_tab("archived") == Filter("archived", level="error")
+
+
+def test_a_word_may_have_fifty_characters_and_not_more():
+    longest = "ä" * 50
+
+    assert Filter.parse({"q": f"a {longest}"}, MINE).words == ["a", longest]
+    with pytest.raises(BadFilter) as refused:
+        Filter.parse({"q": f"a {longest}b"}, MINE)
+
+    assert str(refused.value) == f"A word has at most 50 characters; “{'ä' * 20}…” has 51."

@@ -401,7 +401,7 @@ def test_a_search_that_takes_too_long_shows_what_it_found_and_where_to_search_on
         send("hay")
     log.publish_pending()
     monkeypatch.setattr(inbox, "SEARCH_SECONDS", -1)
-    monkeypatch.setattr(walk, "WIDER", 1)
+    monkeypatch.setattr(walk, "FIRST_SEARCHED", 4)
     monkeypatch.setattr(pages, "PAGE_SIZE", 3)
 
     page = client.get("/?q=needle")

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import random
+import time
+from contextlib import contextmanager, nullcontext
 from datetime import timedelta
 from itertools import pairwise
 
 import pytest
+from django.db import connection, transaction
 from django.utils import timezone
 
 from notifications import inbox, walk
+from notifications.deeds import archive, mark_all_read, mark_unread
 from notifications.filters import Filter
 from notifications.inbox import count_all, count_archived, newest, standing_of, visible_to
+from notifications.log import publish_pending
 from notifications.models import Level, Log, Notice, Posting, ReadMark, Receipt
+from notifications.sending import Draft, send_notices
 from tests.people import group, person, publish, topic
 
 pytestmark = pytest.mark.django_db
@@ -133,6 +139,7 @@ def test_a_search_that_stops_is_gone_on_with_until_everything_was_found(monkeypa
     monkeypatch.setattr(inbox, "SEARCH_SECONDS", -1)
     monkeypatch.setattr(walk, "WIDER", 2)
     monkeypatch.setattr(walk, "WIDEST", 15)
+    monkeypatch.setattr(walk, "FIRST_SEARCHED", 6)
     for user in people:
         standing = standing_of(user)
         wanted = some_filter(dice, standing.audiences)
@@ -143,6 +150,84 @@ def test_a_search_that_stops_is_gone_on_with_until_everything_was_found(monkeypa
 
         assert states(found) == states(everything)
         assert pages > len(everything) / 3
+
+
+def test_a_search_of_which_windows_are_given_up_finds_everything_in_the_end(monkeypatch, dice, people, log):
+    begun = []
+
+    @contextmanager
+    def deadline(seconds):
+        yield
+        begun.append(seconds)
+        if len(begun) % 2:
+            raise walk.TooLong
+
+    monkeypatch.setattr(walk, "_deadline", deadline)
+    user, wanted = dice.choice(people), Filter(dice.choice(["all", "unread", "archived"]), q="notice")
+    standing, found, before, is_first = standing_of(user), [], None, True
+    everything = newest(user, standing, 1000, None, wanted)
+    while is_first or before is not None:
+        page = inbox.page(user, standing, 10, before, wanted)
+        assert page.older is None or page.older < (before or NOTICES + 2), "it goes on"
+        found, before, is_first = found + page.notices, page.older, False
+
+    assert states(found) == states(everything)
+    assert begun or not everything
+
+
+# For ever, as far as a test can tell.
+ENDLESS = {
+    "sqlite": "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT COUNT(*) FROM n",
+    "postgresql": "SELECT pg_sleep(60)",
+}
+
+
+def ask_for_ever(cursor, seconds):
+    with walk._deadline(seconds):
+        cursor.execute(ENDLESS[connection.vendor])
+        cursor.fetchall()
+
+
+@pytest.mark.parametrize("within", [transaction.atomic, nullcontext])
+def test_a_query_is_given_up_at_its_deadline_and_the_next_one_has_none(within):
+    began = time.monotonic()
+    with within(), connection.cursor() as cursor:
+        with pytest.raises(walk.TooLong):
+            ask_for_ever(cursor, seconds=0.2)
+        assert 0.1 < time.monotonic() - began < 5
+
+        with walk._deadline(0.2):
+            cursor.execute("SELECT 1")
+        ends = time.monotonic() + 0.5
+        while time.monotonic() < ends:
+            publish("Still stored")
+        if connection.vendor == "postgresql":
+            cursor.execute("SHOW statement_timeout")
+            assert cursor.fetchone() == ("0",)
+
+
+@pytest.mark.parametrize("tab", ["all", "unread", "archived"])
+def test_no_word_takes_longer_than_a_search_may(monkeypatch, tab):
+    ada = person("ada")
+    send_notices(Draft(title="x", audiences=["everyone"], body="ä" * 4000) for _ in range(100))
+    publish_pending()
+    if tab == "unread":
+        mark_all_read(ada, 100)
+        mark_unread(ada, list(Notice.objects.values_list("pk", flat=True)))
+    elif tab == "archived":
+        archive(ada, list(Notice.objects.values_list("pk", flat=True)))
+    monkeypatch.setattr(inbox, "SEARCH_SECONDS", 0.05)
+    standing, wanted = standing_of(ada), Filter(tab, q="ä" * 49 + "b")
+    began = time.monotonic()
+    assert newest(ada, standing, 51, None, wanted) == []
+    whole = time.monotonic() - began
+
+    began = time.monotonic()
+    page = inbox.page(ada, standing, 50, None, wanted)
+
+    assert time.monotonic() - began < max(whole / 2, 0.3)
+    assert page.notices == []
+    assert page.older or whole < 0.2
 
 
 def states(notices):
