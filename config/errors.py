@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from django.db import InterfaceError, OperationalError
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.defaults import server_error as fault_of_ours
 
@@ -22,3 +22,8 @@ def server_error(request: HttpRequest) -> HttpResponse:
     answer = render(request, "503.html", status=503)
     answer["Retry-After"] = str(RETRY_SECONDS)
     return answer
+
+
+def not_there(request: HttpRequest, **_: str) -> HttpResponse:
+    """404, in place of an address of Django's that answers nonsense with a fault."""
+    raise Http404

@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 
 import pytest
 from django.contrib.auth.models import Group
+from django.contrib.contenttypes.models import ContentType
 from django.urls import URLResolver, get_resolver
 from django.urls.resolvers import RegexPattern
 
@@ -45,8 +46,11 @@ FORMS = [
     "/accounts/login/",
     "/send/",
     "/preferences/",
+    "/accounts/password/",
+    "/accounts/password/reset/",
     "/admin/login/",
     "/admin/notifications/notice/add/",
+    "/admin/notifications/subscription/add/",
     "/admin/notifications/topic/add/",
     "/admin/auth/user/add/",
     "/admin/auth/user/{user}/change/",
@@ -60,12 +64,14 @@ SELECTIONS = [
     ("/admin/notifications/notice/", "recall"),
     ("/admin/notifications/notice/", "send_again"),
     ("/admin/notifications/topic/", "delete_selected"),
+    ("/admin/notifications/subscription/", "delete_selected"),
 ]
 
 
 @pytest.fixture
 def sara(client, settings):
     """A superuser, who reaches every page; a fault is an answer here, so that all of them are found."""
+    settings.EMAIL_URL = "smtp://mail.example"
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # a form with a password takes 0.3 s
     client.raise_request_exception = False
     sara = person("sara", is_staff=True, is_superuser=True)
@@ -124,6 +130,11 @@ def test_no_address_with_nonsense_in_it_is_a_fault(client, sara, value):
             faults.append(address)
 
     assert faults == []
+
+
+def test_an_object_that_is_none_of_any_model_is_not_there(client, sara):
+    for content_type in ContentType.objects.all():
+        assert client.get(f"/admin/r/{content_type.pk}/abc/").status_code == 404, content_type
 
 
 @pytest.mark.parametrize("value", VALUES, ids=ascii)
@@ -201,6 +212,6 @@ def test_only_texts_of_an_address_are_filled_into_the_compose_form(client, sara)
         "title": "Disk",
         "level": "error",
         "users": None,
-        "everyone": False,
+        "everyone": None,
         "expires_at": None,
     }
