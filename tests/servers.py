@@ -166,13 +166,17 @@ class Valkey(Server):
 
 
 class PostgreSQL(Server):
-    """A PostgreSQL cluster of its own, gone with all its data when it is stopped by `remove`."""
+    """A PostgreSQL cluster of its own, gone with all its data when it is stopped by `remove`.
+
+    `arguments` come last and win.
+    """
 
     stop_signal = signal.SIGINT  # "fast": ends the connections instead of waiting for them
 
-    def __init__(self) -> None:
+    def __init__(self, *arguments: str) -> None:
         # Right in the folder for temporary files: its user must get there, and a unix socket's path is short.
         super().__init__(Path(tempfile.mkdtemp(prefix="notices-postgresql-")))
+        self.arguments = arguments
         self.user = unprivileged_user()
         self.port = free_port()
         self.count = 0
@@ -189,7 +193,7 @@ class PostgreSQL(Server):
         # Nobody needs this data after a crash, so nothing is forced to disk.
         fast = ["-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off"]
         where = ["-c", "listen_addresses=127.0.0.1", "-p", str(self.port), "-k", self.folder]
-        return [self.binaries / "postgres", "-D", self.folder / "data", *where, *fast]
+        return [self.binaries / "postgres", "-D", self.folder / "data", *where, *fast, *self.arguments]
 
     def url(self, database: str = "postgres") -> str:
         return f"postgres://notices@127.0.0.1:{self.port}/{database}"
