@@ -15,6 +15,7 @@ from notifications.live import connection as connections
 from notifications.live.connection import STUCK_SECONDS, Connection
 from notifications.live.hub import REPLAY_ENTRIES, Hub
 from notifications.live.outbox import MAX_BYTES, MAX_FRAMES
+from notifications.log import Place
 from tests.sockets import Wire, bell, connect, entry, eventually, reader
 
 
@@ -304,6 +305,83 @@ async def test_a_repair_that_cannot_read_the_log_sends_the_page_away_to_come_bac
 
     assert wire.closed_with == 4008
     assert wire.positions == [1]
+
+
+# Another log ----------------------------------------------------------------------------------------------
+
+
+def another_log_begins(hub, place, entries):
+    hub.following.set()  # the first one would be its own
+    hub._begin_at(place, entries)
+
+
+async def test_a_page_that_is_up_to_date_when_another_log_begins_is_asked_to_start_afresh(hub):
+    """And is then sent what the new log brings, at places below those of the old one."""
+    connection, wire = await connect(hub)
+    hub.hear(bell(1, 2, 3))
+
+    another_log_begins(hub, Place("new", 1), [entry(1)])
+    hub.hear(bell(2, epoch="new"))
+
+    assert wire.types == ["welcome", "notice", "notice", "notice", "reset", "notice"]
+    assert wire.positions == [1, 2, 3, 2]
+
+
+@pytest.mark.parametrize("count", [2, MAX_FRAMES + 10])
+async def test_a_page_that_reads_slowly_when_another_log_begins_is_sent_nothing_more_and_comes_back(hub, count):
+    """Whether what it has yet to read waits in its outbox or was too much for that."""
+    _, wire = await connect(hub)
+    wire.block()
+    hub.hear(bell(*range(1, count + 1)))
+    await settled()
+
+    another_log_begins(hub, Place("new", 1), [entry(1)])
+    hub.hear(bell(2, epoch="new"))
+    await settled()
+    wire.unblock()
+
+    await eventually(lambda: wire.closed_with)
+    await settled()
+    assert wire.closed_with == CloseCode.DRAINING
+    assert [event.get("text") for event in wire.events[1:-1]] in ([], [None]), "of a frame under way nothing is made"
+
+
+async def test_a_page_that_reads_nothing_when_another_log_begins_is_cut(hub, monkeypatch):
+    monkeypatch.setattr(connections, "CLOSE_SECONDS", 0.05)
+    monkeypatch.setattr(Wire, "is_direct", True)
+    _, wire = await connect(hub)
+    wire.block()
+    hub.hear(bell(1))
+
+    another_log_begins(hub, Place("new", 0), [])
+
+    await eventually(lambda: wire.aborted)
+
+
+@pytest.mark.parametrize("too_much", [False, True])
+async def test_a_page_that_is_being_replayed_when_another_log_begins_is_sent_nothing_of_the_old_one(
+    hub, monkeypatch, too_much
+):
+    hub.hear(bell(1, 2))
+    asked, may_answer = asyncio.Event(), asyncio.Event()
+
+    async def missed(*_):
+        asked.set()
+        await may_answer.wait()
+        return None if too_much else [entry(1), entry(2)]
+
+    monkeypatch.setattr(hub, "missed", missed)
+    wire = Wire()
+    joining = asyncio.create_task(connect(hub, wire, after=0))
+    await asked.wait()
+
+    another_log_begins(hub, Place("new", 1), [entry(1)])
+    await eventually(lambda: wire.closed_with)
+    may_answer.set()
+    await joining
+
+    assert wire.types == ["welcome"]
+    assert wire.events[-1]["type"] == "websocket.close", "nothing is written to a closed socket"
 
 
 # A socket that is stuck -----------------------------------------------------------------------------------

@@ -326,6 +326,8 @@ class Connection:
     async def _replay(self, after: int | None, through: int) -> None:
         """Write what was missed in (``after``, ``through``]. Newer entries are in the outbox by then."""
         entries = None if after is None else await self._hub.missed(self, after, through)
+        if self.closing:
+            return  # perhaps because another log has begun, of which these are not
         if entries is None:
             self._written = max(self._written, through)
             await self._write(encode(Reset()))
