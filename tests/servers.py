@@ -15,6 +15,7 @@ import re
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -309,6 +310,16 @@ class NoticeServer(Server):
         assert result.returncode == 0, result.stderr
         return result.stdout
 
+    def back_up(self) -> Path:
+        """A copy of its SQLite database as it is now, made as docs/operations.md says, while it runs."""
+        copy = self.folder / "backup.sqlite3"
+        _copy_database(self.folder / "db.sqlite3", copy)
+        return copy
+
+    def restore(self, copy: Path) -> None:
+        """Put a copy back in one step, whether the server runs or not."""
+        _copy_database(copy, self.folder / "db.sqlite3")
+
     def cookie(self, person: str) -> dict[str, str]:
         """`person`'s session, as Playwright's `add_cookies` takes it."""
         return {"name": "sessionid", "value": self.sessions[person], "url": self.url}
@@ -316,6 +327,11 @@ class NoticeServer(Server):
     def headers(self, person: str) -> dict[str, str]:
         """What a browser in which `person` is signed in sends from one of our pages."""
         return {"Cookie": f"sessionid={self.sessions[person]}", "Origin": self.url}
+
+
+def _copy_database(source: Path, target: Path) -> None:
+    with contextlib.closing(sqlite3.connect(source)) as here, contextlib.closing(sqlite3.connect(target)) as there:
+        here.backup(there)
 
 
 def sign_in(url: str, person: str, password: str) -> str:

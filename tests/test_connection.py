@@ -317,7 +317,7 @@ def another_log_begins(hub, place, entries):
 
 async def test_a_page_that_is_up_to_date_when_another_log_begins_is_asked_to_start_afresh(hub):
     """And is then sent what the new log brings, at places below those of the old one."""
-    connection, wire = await connect(hub)
+    _, wire = await connect(hub)
     hub.hear(bell(1, 2, 3))
 
     another_log_begins(hub, Place("new", 1), [entry(1)])

@@ -326,7 +326,7 @@ class Connection:
     async def _replay(self, after: int | None, through: int) -> None:
         """Write what was missed in (``after``, ``through``]. Newer entries are in the outbox by then."""
         entries = None if after is None else await self._hub.missed(self, after, through)
-        if self.closing:
+        if self._is_closing():
             return  # perhaps because another log has begun, of which these are not
         if entries is None:
             self._written = max(self._written, through)
@@ -339,6 +339,10 @@ class Connection:
                 await self._write(entry.text)
                 self._written = entry.position
         self._written = max(self._written, through)
+
+    def _is_closing(self) -> bool:
+        """It may have begun while we waited, which a type checker does not know of an attribute."""
+        return self.closing
 
     def _write_at_once(self, entries: Sequence[Entry]) -> bool:
         """All of them in one piece, unless that is too large for a slow reader."""
