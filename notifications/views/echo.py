@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
@@ -9,7 +10,8 @@ from django.views.decorators.http import require_safe
 
 @require_safe
 def echo(request: HttpRequest) -> HttpResponse:
-    return render(request, "notifications/echo.html")
+    most_bytes = settings.WS_ANONYMOUS_MAX_BYTES or settings.WS_MAX_BYTES
+    return render(request, "notifications/echo.html", {"most_characters": most_bytes // 4})  # of up to 4 bytes each
 
 
 def upgrade_required(request: HttpRequest) -> HttpResponse:

