@@ -15,7 +15,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from bench import fanout, growth, reading, sending, sockets
+from bench import fanout, growth, reading, seeing, sending, sockets
 from bench.clients import Load
 from bench.peers.every import install
 from bench.report import write
@@ -55,6 +55,11 @@ def send(quick: bool) -> Iterator[Result]:
     yield from sending.redis_load(20 if quick else 100)
 
 
+def see(quick: bool) -> Iterator[Result]:
+    for database in ("sqlite",) if quick else ("sqlite", "postgresql"):
+        yield from seeing.broadcast(1000 if quick else 5000, database, rounds=1 if quick else 3)
+
+
 def read(quick: bool) -> Iterator[Result]:
     if quick:
         return  # a million rows take their time
@@ -74,6 +79,7 @@ SECTIONS: dict[str, Section] = {
     "fanout": fan_out,
     "sockets": open_sockets,
     "sending": send,
+    "seeing": see,
     "reading": read,
     "growth": grow,
 }

@@ -71,6 +71,16 @@ class Load:
     def idle(self, seconds: float) -> Any:
         return self.ask(f"idle {seconds}")
 
+    def see(self, within_ms: int) -> None:
+        """From now on each client says, at random within so long, that it has seen what it gets; 0: it does not."""
+        self.ask(f"see {within_ms}")
+
+    def seen(self, seconds: float) -> Any:
+        """Until the server has told all of them. Raises AssertionError when it has not."""
+        answer = self.ask(f"seen {seconds}")
+        assert answer["told"] == answer["said"] > 0, answer
+        return answer
+
     def close(self) -> None:
         self.ask("close")
 

@@ -9,6 +9,9 @@
  *   want K          from now on each client is to get K marked frames
  *   wait SECONDS    until all have them; then how late, in which order, and at what price in CPU time
  *   echo SECONDS BYTES    each client says so many bytes, waits for the answer, says them again
+ *   see MS          from now on each client says what a page does once a marked frame was on its screen for a second: that all
+ *                   up to there is seen, at random within MS milliseconds; 0 for nothing
+ *   seen SECONDS    until the server has told each client so; how many have said it, and when the last one was told
  *   idle SECONDS    answer heartbeats and pings, nothing else
  *   close           cut all connections
  *   ceiling N K     the program's own limit: read K frames from each of N sockets that hold them already
@@ -38,7 +41,9 @@ typedef struct {
     int fd, state, tries;
     uint32_t request_size, frames, marked;
     uint64_t last_number;
-    int64_t due; /* when to try again */
+    int64_t due; /* when to try again; of an open one, when to say what was seen */
+    uint64_t sight; /* the place up to which that is */
+    bool told;
     char *request, *rest; /* rest: the beginning of a frame whose end is still to come */
     size_t rest_size;
 } Client;
@@ -48,7 +53,9 @@ static Client *clients;
 static int client_count, first_frames, open_count, in_flight, next_to_open;
 static bool retrying;
 static uint64_t failures, wanted, complete, marked, frames, bytes_read, echoes, disordered, heartbeats, lost;
-static int64_t first_at, last_at, read_at; /* read_at: when the bytes came that are looked at now */
+static int seeing; /* ms */
+static uint64_t said, told;
+static int64_t told_at, first_at, last_at, read_at; /* read_at: when the bytes came that are looked at now */
 static double *samples; /* ms */
 static size_t sample_count;
 static char echo_text[65536];
@@ -168,6 +175,10 @@ static void note_mark(Client *c, const char *text, size_t size) {
     if (number <= c->last_number) disordered++;
     c->last_number = number;
     if (sample_count < MOST_SAMPLES) samples[sample_count++] = (double)(read_at - sent) / 1e6;
+    if (seeing && number > c->sight) {
+        if (!c->due) c->due = read_at + 1000000000LL + (int64_t)(drand48() * seeing * 1e6);
+        c->sight = number;
+    }
     if (!marked) first_at = read_at;
     last_at = read_at;
     marked++;
@@ -192,10 +203,40 @@ static void take_frame(Client *c, int opcode, const char *text, size_t size) {
         const char *answer = "{\"type\":\"alive\",\"position\":0}";
         heartbeats++;
         send_frame(c, 1, answer, strlen(answer));
+    } else if (size > 15 && !memcmp(text, "{\"type\":\"inbox\"", 15)) {
+        if (c->sight && !c->told && memmem(text, size, "\"seen_through\"", 14)) {
+            c->told = true;
+            told++;
+            told_at = read_at;
+        }
     } else {
         note_mark(c, text, size);
     }
 }
+
+static void say_what_was_seen(void) {
+    static int64_t looked;
+    int64_t t = now();
+    if (!seeing || t - looked < 5000000) return;
+    looked = t;
+    for (int i = 0; i < client_count; i++) {
+        Client *c = &clients[i];
+        if (c->state != OPEN || !c->due || c->due > t) continue;
+        char text[80];
+        int size = snprintf(text, sizeof text, "{\"type\":\"seen\",\"ids\":[],\"through\":%lu}", c->sight);
+        send_frame(c, 1, text, (size_t)size);
+        c->due = 0;
+        said++;
+    }
+}
+
+static void see(int ms) {
+    seeing = ms;
+    said = told = 0;
+    for (int i = 0; i < client_count; i++) clients[i].due = 0, clients[i].sight = 0, clients[i].told = false;
+    printf("{\"clients\": %d}\n", open_count);
+}
+
 
 /* Every whole frame in data; returns how much of it was used. */
 static size_t take_frames(Client *c, const char *data, size_t size) {
@@ -276,6 +317,13 @@ static void turn(int ms) {
             take(c);
         }
     }
+    say_what_was_seen();
+}
+
+static void tell_seen(double seconds) {
+    int64_t until = now() + (int64_t)(seconds * 1e9);
+    while (told < (uint64_t)client_count && now() < until) turn(5);
+    printf("{\"said\": %lu, \"told\": %lu, \"last\": %ld}\n", said, told, told_at);
 }
 
 static void open_more(int at_once) {
@@ -461,6 +509,10 @@ static void obey(char *line) {
         echo(seconds, (size_t)a);
     } else if (sscanf(line, "idle %lf", &seconds) == 1) {
         idle(seconds);
+    } else if (sscanf(line, "see %d", &a) == 1) {
+        see(a);
+    } else if (sscanf(line, "seen %lf", &seconds) == 1) {
+        tell_seen(seconds);
     } else if (!strncmp(line, "close", 5)) {
         close_all();
     } else if (sscanf(line, "ceiling %d %d", &a, &b) == 2) {

@@ -30,6 +30,7 @@ from bench.filling import MEMBERS_OF_MANY, fill  # noqa: E402, F401
 from bench.marks import mark  # noqa: E402
 from bench.results import percentile  # noqa: E402
 from notifications import inbox, log  # noqa: E402
+from notifications.models import Posting  # noqa: E402
 from notifications.sending import Draft, send_notice, send_notices  # noqa: E402
 
 BATCH = 5000
@@ -65,6 +66,24 @@ def send(count: int) -> None:
     """So many notices, one after the other."""
     for _ in range(count):
         send_notice(title=mark(), audiences=["everyone"])
+
+
+def send_to(user: int) -> None:
+    """A notice for one person."""
+    send_notice(title=mark(), audiences=[f"user:{user}"])
+
+
+def newest_person() -> int:
+    return User.objects.latest("pk").pk
+
+
+def newest_broadcast() -> int:
+    return Posting.objects.filter(audience="everyone").latest("published").published or 0
+
+
+def behind(through: int) -> int:
+    """How many people have not seen everything up to there."""
+    return User.objects.exclude(read_mark__seen_through__gte=through).count()
 
 
 def burst(count: int) -> None:

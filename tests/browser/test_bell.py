@@ -8,7 +8,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.gestures import expect_read, expect_unread, expect_unseen, tab_to, titles, until
+from tests.browser.gestures import expect_read, expect_unread, expect_unseen, speaks_at_once, tab_to, titles, until
 from tests.browser.test_for_everyone import NARROW, expect_accessible
 
 
@@ -41,10 +41,16 @@ def open_bell(page):
 
 @pytest.fixture
 def bell(visit, ada):
-    """`bell()`: a page of Ada's with a bell in its bar, which her browser has made work."""
+    """`bell()`: a page of Ada's with a bell in its bar, which her browser has made work.
 
-    def bell(path="/preferences/", person=ada, **options):
-        page = visit(person, path, **options)
+    `soon`: it says at once what was seen.
+    """
+
+    def bell(path="/preferences/", person=ada, *, soon=False, **options):
+        page = visit(person, None, **options)
+        if soon:
+            speaks_at_once(page)
+        page.goto(path)
         expect(button(page)).to_be_visible()
         return page
 
@@ -161,7 +167,7 @@ def test_with_nothing_in_it_it_says_so(bell):
 
 def test_opening_it_makes_what_it_shows_seen_everywhere_but_not_read(bell, open_inbox, ada, send):
     send("One", ada)
-    page, elsewhere = bell(), bell()
+    page, elsewhere = bell(soon=True), bell()
     expect_bell(elsewhere, 1)
 
     open_bell(page)
@@ -174,7 +180,7 @@ def test_opening_it_makes_what_it_shows_seen_everywhere_but_not_read(bell, open_
 
 
 def test_what_arrives_while_it_is_open_is_shown_and_seen(bell, ada, send):
-    page, elsewhere = bell(), bell()
+    page, elsewhere = bell(soon=True), bell()
     open_bell(page)
 
     send("Just now", ada)
@@ -230,7 +236,7 @@ def test_all_can_be_marked_read(bell, open_inbox, ada, backstage):
 
 def test_what_was_asked_before_all_were_read_is_asked_again(bell, ada, backstage):
     backstage.send_many("Notice", 3, ada.audience)
-    page = bell()
+    page = bell(soon=True)
     asked, held = [], []
 
     def hold_the_second(route):  # the first one's rows are seen by being shown, and so asked for again

@@ -21,6 +21,7 @@ from tests.browser.gestures import (
     mark_all_read,
     mark_read,
     row,
+    speaks_at_once,
     titles,
 )
 from tests.browser.script import Script
@@ -40,16 +41,42 @@ def tick(page, title, **how):
 # Seen -------------------------------------------------------------------------------------------------------
 
 
-def test_what_was_on_the_screen_is_seen_on_every_page_and_still_unread(open_inbox, ada, send, visit):
+@pytest.fixture
+def badge(open_inbox, ada):
+    """A page on another device of Ada's, which shows the number of unseen notices and no row to be seen."""
+    return open_inbox(ada, "/?tab=archived")
+
+
+def test_what_was_on_the_screen_is_seen_on_every_page_and_still_unread(badge, ada, send, visit):
     send("Look at me", ada)
-    page = open_inbox(ada)
+    expect_count(badge, "unseen", 1)
+    page = visit(ada, None)
+    speaks_at_once(page)
+    page.goto("/")
 
     expect_unseen(page, 0)
+    expect_count(badge, "unseen", 0)
 
     expect_unread(page, 1)
     other = visit(ada)
     expect(other.locator("#unseen")).to_be_hidden()
     expect_unread_row(other, "Look at me")
+
+
+def test_what_was_seen_is_seen_in_every_tab_at_once_and_elsewhere_when_the_page_is_left(badge, ada, send, visit):
+    page = visit(ada, None)
+    page.add_init_script("Math.random = () => 0.99")  # 9.9 s, else
+    page.goto("/")
+    tab = another_tab(page, "/?tab=archived")
+    send("Look at me", ada)
+    expect_count(tab, "unseen", 1)
+
+    expect_unseen(page, 0)
+    expect_count(tab, "unseen", 0)
+    expect_count(badge, "unseen", 1)  # the server has not been told yet
+    page.goto("/healthz")
+
+    expect(badge.locator("#unseen")).to_have_attribute("data-count", "0", timeout=5_000)
 
 
 @pytest.fixture
@@ -59,6 +86,86 @@ def script(visit, ada):
     script.open()
     script.welcome()
     return script
+
+
+def sightings(script):
+    return [frame for frame in script.heard if frame["type"] == "seen"]
+
+
+def look_at(script, title):
+    row(script.page, title).evaluate(NOTICED_ON_THE_SCREEN)
+    script.wait(1.1)
+    expect(row(script.page, title)).to_have_attribute("data-seen", "true")
+
+
+def come_back(script):
+    script.close(1012)
+    script.comes_back(within=3)
+    script.welcome(position=script.position + 1)
+
+
+def test_what_was_seen_is_said_within_ten_seconds_and_again_until_the_server_names_it(script):
+    script.page.evaluate("Math.random = () => 0.5")
+    through = script.position + 1
+    everything = {"type": "seen", "ids": [], "through": through}
+    script.notice(1)
+    look_at(script, "Notice 1")
+
+    script.wait(3)
+    assert sightings(script) == []
+    script.wait(2)
+    script.until(lambda: sightings(script) == [everything])
+    come_back(script)
+    script.wait(6)
+    script.until(lambda: sightings(script) == [everything, everything])
+    script.say(type="inbox", unseen=0, position=through, changes=1, seen_through=through)
+    come_back(script)
+    script.wait(11)
+
+    assert sightings(script) == [everything, everything]
+
+
+def test_while_something_else_is_unseen_what_was_seen_is_named(script):
+    script.page.evaluate("Math.random = () => 0.5")
+    script.notice(1)
+    expect(row(script.page, "Notice 1")).to_be_visible()
+    script.page.get_by_role("button", name="Pause").click()
+    script.notice(2)
+
+    look_at(script, "Notice 1")
+    script.wait(5)
+
+    script.until(lambda: sightings(script) == [{"type": "seen", "ids": [1_000_001], "through": 0}])
+    expect_unseen(script.page, 1)
+
+
+def test_who_looks_away_has_said_at_once_what_they_saw(script):
+    script.page.evaluate("Math.random = () => 0.9")
+    script.notice(1)
+    look_at(script, "Notice 1")
+
+    script.page.evaluate(
+        """() => {
+            Object.defineProperty(document, "visibilityState", { value: "hidden" })
+            document.dispatchEvent(new Event("visibilitychange"))
+        }"""
+    )
+
+    script.until(lambda: len(sightings(script)) == 1)
+
+
+def test_what_another_device_has_seen_is_seen_here_and_not_said_again(script):
+    script.page.evaluate("Math.random = () => 0.9")
+    script.page.get_by_role("button", name="Pause").click()
+    script.notice(1)
+    script.notice(2)
+    expect_unseen(script.page, 2)
+
+    script.say(type="inbox", unseen=0, position=script.position + 1, changes=1, seen_through=script.position + 1)
+
+    expect_unseen(script.page, 1)
+    script.wait(11)
+    assert sightings(script) == []
 
 
 def test_what_was_on_the_screen_for_less_than_a_second_is_not_seen(script):

@@ -9,6 +9,7 @@ const HELD_MS = 10_000 // longer than the slowest tab needs to hear of the same 
 const BETWEEN_SOUNDS_MS = 1_000
 const SAID_TOGETHER_MS = 1_000 // what comes in several pieces is one sentence
 const STILL_AFTER_MS = 150 // not scrolled for so long
+const ASK_WITHIN_MS = 2_000 // at random: a broadcast makes everybody ask who mutes something
 const MOST_ASKED = 500 // notices in one question to the server, which keeps the address short enough
 
 const reaches = (rung, other) => LADDER.indexOf(rung) >= LADDER.indexOf(other)
@@ -60,7 +61,7 @@ export async function claim(name, heldMs = HELD_MS) {
 
 // Attention
 
-/** Event: `seen` {ids}, those notices that were never to be more than a row and need not be counted. */
+/** Event: `seen` with those notices that were never to be more than a row and need not be counted. */
 export class Attention extends EventTarget {
   #announcer
   #settings
@@ -107,8 +108,8 @@ export class Attention extends EventTarget {
     const settings = this.#settings()
     const notices = this.#arrivals.splice(0).map(({ notice, replayed }) => ({ ...notice, replayed }))
     const rung = ({ level }) => rungFor(settings, level, Date.now())
-    const never = notices.filter(({ level }) => settings.levels[level] === "nothing").map(({ id }) => id)
-    if (never.length > 0) this.dispatchEvent(new CustomEvent("seen", { detail: { ids: never } }))
+    const never = notices.filter(({ level }) => settings.levels[level] === "nothing")
+    if (never.length > 0) this.dispatchEvent(new CustomEvent("seen", { detail: never }))
     let told = notices.filter((notice) => reaches(rung(notice), "announce"))
     if (settings.muted && told.length > 0) told = await withoutMuted(told)
     this.#tellMissed(told.filter(({ replayed }) => replayed).length)
@@ -166,6 +167,7 @@ export class Attention extends EventTarget {
 
 /** Those that no topic muted by this person was meant for. Who cannot be asked mutes nothing. */
 async function withoutMuted(notices) {
+  await pause(ASK_WITHIN_MS * Math.random())
   const ids = new URLSearchParams(notices.slice(-MOST_ASKED).map(({ id }) => ["id", id]))
   try {
     const response = await fetch(`/muted/?${ids}`, { headers: { Accept: "application/json" } })

@@ -1,6 +1,7 @@
 /** The bell: how many notices are unseen, and the newest ten, on any page of the site. The markup is templates/notifications/_bell.html. */
 
 import { Tally } from "./counts.js"
+import { Sightings } from "./deeds.js"
 import { socketUrl } from "./lasting_socket.js"
 import { NoticeSocket } from "./notice_socket.js"
 import { phraseFor, tellTimes } from "./words.js"
@@ -15,6 +16,7 @@ const LEAST_HEIGHT_PX = 240 // with less room than this below the bell, the page
 
 class NoticeBell extends HTMLElement {
   #socket
+  #sightings
   #tally
   #epoch // of the log that the tally counts in
   #arrived = 0 // not yet said
@@ -75,9 +77,19 @@ class NoticeBell extends HTMLElement {
   #listen() {
     const { socket, cursor, stamp, reader, events } = this.dataset
     this.#socket = new NoticeSocket({ url: socketUrl(socket), cursor, stamp, reader, events })
-    this.#socket.addEventListener("welcome", ({ detail }) => this.#recount(detail))
-    this.#socket.addEventListener("inbox", ({ detail }) => {
+    this.#sightings = new Sightings({ socket: this.#socket, post: (what) => this.#say(this.dataset.seen, fieldsOf(what)) })
+    this.#socket.addEventListener("welcome", ({ detail }) => {
       this.#recount(detail)
+      this.#sightings.sayAgain()
+    })
+    this.#socket.addEventListener("inbox", ({ detail }) => {
+      this.#sightings.confirmed(detail)
+      this.#recount(detail)
+      this.#left([], detail.seen_through)
+      this.#changed()
+    })
+    this.#socket.addEventListener("saw", ({ detail }) => {
+      this.#left(detail.sights, detail.through)
       this.#changed()
     })
     this.#socket.addEventListener("notice", ({ detail }) => this.#heard(detail))
@@ -107,7 +119,8 @@ class NoticeBell extends HTMLElement {
   async #receive({ id, level, published }, replayed) {
     const settings = JSON.parse(this.dataset.attention)
     if (settings.levels[level] === "nothing") {
-      if (this.#socket.isLeader) this.#post(this.dataset.seen, [["id", id]])
+      this.#tally.arrived(published)
+      this.#see([{ id, published }], this.#socket.isLeader)
       return
     }
     this.#tally.arrived(published)
@@ -215,6 +228,7 @@ class NoticeBell extends HTMLElement {
     this.#part(".read-all").hidden = Number(unread) === 0
     this.#part(".read-all").through.value = through
     this.#recount({ unseen: Number(unseen), position: positionIn(cursor) })
+    this.#showPending()
     tellTimes(list)
     this.#place()
     const ends = [...list.querySelectorAll(".notice")].map((row) => Date.parse(row.dataset.expires) || Infinity)
@@ -235,10 +249,35 @@ class NoticeBell extends HTMLElement {
   }
 
   #markSeen() {
-    const unseen = [...this.shadowRoot.querySelectorAll('.notice[data-seen="false"]')]
+    const unseen = this.#unseenRows
     if (unseen.length === 0) return
     for (const row of unseen) row.dataset.seen = "true"
-    this.#post(this.dataset.seen, unseen.map((row) => ["id", row.dataset.id]))
+    this.#see(unseen.map(({ dataset }) => ({ id: Number(dataset.id), published: Number(dataset.published) })))
+  }
+
+  get #unseenRows() {
+    return [...this.shadowRoot.querySelectorAll('.notice[data-seen="false"]')]
+  }
+
+  /** Count them out at once, and say so within 10 s, unless another tab does. */
+  #see(sights, isToSay = true) {
+    this.#left(sights)
+    if (isToSay) this.#sightings.note(sights, this.#tally.count === 0 ? this.#socket.position : 0)
+  }
+
+  /** These, and everything up to `through`, are unseen no more. */
+  #left(sights, through = 0) {
+    for (const { published } of sights) this.#tally.left(published)
+    if (through && !this.#tally.readThrough(through)) this.#refreshSoon()
+    this.#tell()
+  }
+
+  /** What was just fetched does not know yet what we have not said. */
+  #showPending() {
+    const { ids, through } = this.#sightings.pending
+    const rows = this.#unseenRows.filter(({ dataset }) => ids.includes(Number(dataset.id)))
+    for (const row of rows) row.dataset.seen = "true"
+    this.#left(rows.map(({ dataset }) => ({ published: Number(dataset.published) })), through)
   }
 
   // What a person does
@@ -261,13 +300,17 @@ class NoticeBell extends HTMLElement {
 
   /** It outlives the page, which may be about to go. */
   async #post(address, fields) {
-    const token = this.#part("[name=csrfmiddlewaretoken]").value
-    const body = new URLSearchParams([["csrfmiddlewaretoken", token], ...fields])
     try {
-      await fetch(address, { method: "POST", body, headers: { Accept: "application/json" }, keepalive: true })
+      await this.#say(address, fields)
     } catch {
       this.#stale = true // offline: the server is asked again when the panel is opened
     }
+  }
+
+  #say(address, fields) {
+    const token = this.#part("[name=csrfmiddlewaretoken]").value
+    const body = new URLSearchParams([["csrfmiddlewaretoken", token], ...fields])
+    return fetch(address, { method: "POST", body, headers: { Accept: "application/json" }, keepalive: true })
   }
 
   #keyPressed = (event) => {
@@ -305,6 +348,7 @@ class NoticeBell extends HTMLElement {
 
 const positionIn = (cursor) => Number(cursor.slice(cursor.lastIndexOf(":") + 1))
 const epochIn = (cursor) => cursor.slice(0, cursor.lastIndexOf(":"))
+const fieldsOf = ({ ids, through }) => [...ids.map((id) => ["id", id]), ["through", through]]
 const isOver = (notice) => notice.recalled || Date.parse(notice.expires_at) <= Date.now()
 
 customElements.define("notice-bell", NoticeBell)

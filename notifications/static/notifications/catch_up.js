@@ -118,6 +118,7 @@ export class CatchUp extends EventTarget {
     const levels = this.#inbox.replace(page, positionOf(page), asked)
     for (const { verb, ids, through } of this.#deeds.pending) {
       if (ids) this.#inbox.apply(verb, ids)
+      if (verb === "seen" && through) this.#inbox.markSeenThrough(through)
       else if (verb === "read-all") this.#inbox.markShownRead(through)
     }
     document.getElementById("inbox").dataset.attention = page.getElementById("inbox").dataset.attention

@@ -57,9 +57,11 @@ export class Tally {
     return this.#later.delete(published)
   }
 
+  /** Everything up to there has left. Returns whether what is counted now is exact. */
   readThrough(through) {
     if (through >= this.#position) this.#counted = 0
     for (const published of this.#later) if (published <= through) this.#later.delete(published)
+    return this.#counted === 0
   }
 
   add(number) {
@@ -112,6 +114,17 @@ export class Counts {
     const known = [unread, unseen, all].map((tally) => tally.withdrawn(published)).some(Boolean)
     this.#tell()
     return known
+  }
+
+  get isAllSeen() {
+    return this.#tallies.unseen.count === 0
+  }
+
+  /** Returns whether that is exact: if not, only the server knows. */
+  seenThrough(through) {
+    const isExact = this.#tallies.unseen.readThrough(through)
+    this.#tell()
+    return isExact
   }
 
   archived(number) {

@@ -2,7 +2,7 @@
 
 const ANSWER_WITHIN_MS = 10_000
 const AGAIN_AFTER_MS = 5_000 // while the socket lives and a request failed all the same
-const SEEN_APART_MS = 1_000
+const SAY_SEEN_WITHIN_MS = 10_000 // at random: everybody sees a broadcast in the same moment
 const MOST_IDS = 500 // in one request
 const TOLD_AS = { read: ["read"], unread: ["marked_unread", "unarchived"], archive: ["archived"], unarchive: ["unarchived"] }
 
@@ -20,20 +20,20 @@ export class Deeds extends EventTarget {
   #current = null // the one that is under way
   #takenBack = new Set() // until the server knows it, too
   #timer = 0
-  #seen = new Set() // to be said together
-  #seenTimer = 0
+  #sightings
 
   /** `form`: one with the page's token; every request is what it would send. */
   constructor({ socket, form }) {
     super()
     this.#socket = socket
     this.#form = form
+    this.#sightings = new Sightings({ socket, post: (what) => this.#request({ verb: "seen", ...what }) })
     window.addEventListener("pagehide", () => this.#leave())
   }
 
   /** What is not confirmed yet, in order. */
   get pending() {
-    return this.#queue.map(({ verb, ids, through }) => ({ verb, ids, through }))
+    return [...this.#queue.map(({ verb, ids, through }) => ({ verb, ids, through })), { verb: "seen", ...this.#sightings.pending }]
   }
 
   /** `leaving`: the page is about to go, and its socket with it, so the request must outlive both. */
@@ -46,9 +46,9 @@ export class Deeds extends EventTarget {
     return deed
   }
 
-  see(ids) {
-    for (const id of ids) this.#seen.add(id)
-    this.#seenTimer ||= setTimeout(this.#saySeen, SEEN_APART_MS)
+  /** `sights` {id, published} were on the screen; and everything up to `through`, where nothing is unseen any more. */
+  see(sights, through) {
+    this.#sightings.note(sights, through)
   }
 
   /** Take `deed` back: if it has not left yet, it never does. Returns whether that worked. */
@@ -75,12 +75,19 @@ export class Deeds extends EventTarget {
   }
 
   /** An `inbox` frame: the answer to what was said through the socket. */
-  confirmed({ read, changes: change }) {
+  confirmed(frame) {
+    this.#sightings.confirmed(frame)
+    const { read, changes: change } = frame
     const deed = this.#current
     if (deed?.said && deed.ids.every((id) => read?.includes(id))) this.#done(deed, { count: deed.ids.length, change })
   }
 
   sayAgain() {
+    this.#sightings.sayAgain()
+    this.#retry()
+  }
+
+  #retry() {
     this.#current = null
     this.#next()
   }
@@ -133,26 +140,92 @@ export class Deeds extends EventTarget {
   #tryAgain(deed) {
     if (this.#current !== deed) return
     clearTimeout(this.#timer)
-    this.#timer = setTimeout(() => this.sayAgain(), AGAIN_AFTER_MS)
-  }
-
-  #saySeen = () => {
-    this.#seenTimer = 0
-    const ids = [...this.#seen]
-    this.#seen.clear()
-    for (let from = 0; from < ids.length; from += MOST_IDS) this.do("seen", { ids: ids.slice(from, from + MOST_IDS) })
+    this.#timer = setTimeout(() => this.#retry(), AGAIN_AFTER_MS)
   }
 
   /** The page may be gone in a moment: everything at once. To be said twice does no harm. */
   #leave() {
-    if (this.#seen.size > 0) {
-      clearTimeout(this.#seenTimer)
-      this.#saySeen()
-    }
     for (const deed of this.#queue) {
       if (deed === this.#current && !deed.said) continue
       deed.sent = true
       this.#post(deed)
+    }
+  }
+}
+
+/**
+ * Says what was on the screen: together, within 10 s, or at once when nobody looks any more; and again on each new
+ * connection, until a frame names it. Through the socket where there is one: a request is a transaction of its own.
+ */
+export class Sightings {
+  #socket
+  #post
+  #seen = new Map() // id → published
+  #through = 0
+  #isSaid = true // all of it; whether it arrived, only a frame can tell
+  #timer = 0
+
+  /** `post({ids, through})` says it by a request, which outlives the page. */
+  constructor({ socket, post }) {
+    this.#socket = socket
+    this.#post = post
+    document.addEventListener("visibilitychange", () => document.visibilityState === "hidden" && this.#say())
+    window.addEventListener("pagehide", () => this.#isEmpty || this.#request())
+  }
+
+  /** What the server may not know yet. */
+  get pending() {
+    return { ids: [...this.#seen.keys()], through: this.#through }
+  }
+
+  get #isEmpty() {
+    return this.#seen.size === 0 && this.#through === 0
+  }
+
+  note(sights, through = 0) {
+    for (const { id, published } of sights) this.#seen.set(id, published)
+    this.#through = Math.max(this.#through, through)
+    this.#forgetThrough(through)
+    this.#socket.saw(sights, through)
+    this.sayAgain()
+  }
+
+  /** An `inbox` frame, whoever made the server say it. */
+  confirmed(frame) {
+    for (const name of ["seen", "read", "marked_unread", "archived", "unarchived"]) {
+      for (const id of frame[name] ?? []) this.#seen.delete(id)
+    }
+    const through = Math.max(frame.seen_through ?? 0, frame.read_through ?? 0)
+    if (this.#through <= through) this.#through = 0
+    this.#forgetThrough(through)
+  }
+
+  sayAgain() {
+    if (this.#isEmpty) return
+    this.#isSaid = false
+    this.#timer ||= setTimeout(this.#say, SAY_SEEN_WITHIN_MS * Math.random())
+  }
+
+  #forgetThrough(through) {
+    for (const [id, published] of this.#seen) if (published <= through) this.#seen.delete(id)
+  }
+
+  #say = () => {
+    clearTimeout(this.#timer)
+    this.#timer = 0
+    if (this.#isSaid || this.#isEmpty) return
+    this.#isSaid = true
+    const { ids, through } = this.pending
+    if (!this.#socket.see(ids, through)) this.#request()
+  }
+
+  async #request() {
+    const { ids, through } = this.pending
+    for (let from = 0; from === 0 || from < ids.length; from += MOST_IDS) {
+      const some = ids.slice(from, from + MOST_IDS)
+      const response = await this.#post({ ids: some, through }).catch(() => null)
+      if (!response || response.status >= 500) this.sayAgain()
+      else if (!response.redirected) this.confirmed({ seen: some, seen_through: through })
     }
   }
 }

@@ -113,7 +113,8 @@ export class Inbox extends EventTarget {
 
   /** Somebody did something here or in another tab: take over the `inbox` frame. */
   update(frame) {
-    const { read, marked_unread: unread, archived, unarchived, seen, read_through: through } = frame
+    const { read, marked_unread: unread, archived, unarchived, seen, read_through: through, seen_through: sight } = frame
+    if (sight != null) this.markSeenThrough(sight)
     for (const [verb, ids] of Object.entries({ seen, read, unread, archive: archived, unarchive: unarchived })) {
       if (ids?.length) this.apply(verb, ids)
     }
@@ -192,7 +193,12 @@ export class Inbox extends EventTarget {
     this.#counts.readThrough(through)
   }
 
-  /** The same for a page that is filtered: what it does not show, only the server knows. */
+  markSeenThrough(through) {
+    for (const row of this.rows) if (publishedOf(row) <= through) this.#setSeen(row)
+    if (!this.#counts.seenThrough(through)) this.#say("uncounted")
+  }
+
+  /** The same as `markReadThrough` for a page that is filtered: what it does not show, only the server knows. */
   markShownRead(through) {
     return this.apply("read", this.rows.filter((row) => publishedOf(row) <= through).map(idOf))
   }

@@ -71,7 +71,7 @@ const settings = () => JSON.parse(list.dataset.attention)
 const attention = once(async () => {
   const { Attention } = await surely(() => import("./attention.js"))
   const attention = new Attention({ announcer, settings, isRowVisible })
-  attention.addEventListener("seen", ({ detail }) => see(detail.ids))
+  attention.addEventListener("seen", ({ detail }) => see(detail, socket.isLeader))
   return attention
 })
 let isAttended = false
@@ -128,11 +128,17 @@ async function surely(load) {
 
 // A person does something
 
-sight.addEventListener("seen", ({ detail }) => see(detail))
+sight.addEventListener("seen", ({ detail }) => see(detail.map((row) => ({ id: idOf(row), published: publishedOf(row) }))))
+socket.addEventListener("saw", ({ detail }) => {
+  inbox.apply("seen", detail.sights.map(({ id }) => id))
+  if (detail.through) inbox.markSeenThrough(detail.through)
+})
 
-function see(ids) {
-  inbox.apply("seen", ids)
-  deeds.see(ids)
+/** `isToSay`: not what every tab of the browser knows without having been looked at. */
+function see(notices, isToSay = true) {
+  inbox.apply("seen", notices.map(({ id }) => id))
+  const sights = notices.map(({ id, published }) => ({ id, published }))
+  if (isToSay) deeds.see(sights, counts.isAllSeen ? socket.position : 0)
 }
 
 inbox.addEventListener("deed", ({ detail }) => act(detail))

@@ -1,6 +1,6 @@
 /** What of the list is before somebody's eyes, and may it change there? */
 
-import { idOf, isSeen } from "./notice_row.js"
+import { isSeen } from "./notice_row.js"
 import { phraseFor, tellTime } from "./words.js"
 
 // Arrivals that wait
@@ -289,7 +289,7 @@ export class Sight extends EventTarget {
     const rows = [...this.#since].filter(([, since]) => now - since >= DWELL_MS).map(([row]) => row)
     for (const row of rows) this.#since.delete(row)
     const seen = rows.filter((row) => !isSeen(row))
-    if (seen.length > 0) this.dispatchEvent(new CustomEvent("seen", { detail: seen.map(idOf) }))
+    if (seen.length > 0) this.dispatchEvent(new CustomEvent("seen", { detail: seen }))
     this.#wait()
   }
 }

@@ -176,7 +176,7 @@ class Tabs {
  * Events, in every tab, whoever holds the connection:
  * `state` (see LastingSocket; live by another line has the reason `events` or `polling`) with `asOf`, when the page was
  * up to date for the last time; `welcome`, `notice`, `inbox` with the frame; and `reset`. A notice is `replayed` when it
- * was missed, rather than that it came just now.
+ * was missed, rather than that it came just now. `saw` {sights, through} is what another tab has shown.
  */
 export class NoticeSocket extends EventTarget {
   #id = crypto.getRandomValues(new Uint32Array(2)).join("-")
@@ -260,6 +260,20 @@ export class NoticeSocket extends EventTarget {
       sent = this.#say({ type: "read", ids: ids.slice(from, from + IDS_A_FRAME) }) && sent
     }
     return sent
+  }
+
+  /** The same for what was on the screen. */
+  see(ids, through) {
+    let sent = true
+    for (let from = 0; from === 0 || from < ids.length; from += IDS_A_FRAME) {
+      sent = this.#say({ type: "seen", ids: ids.slice(from, from + IDS_A_FRAME), through }) && sent
+    }
+    return sent
+  }
+
+  /** Let the other tabs show it at once: the server says so up to 10 s later. */
+  saw(sights, through) {
+    this.#tabs.say({ type: "saw", epoch: this.#place.epoch, sights, through })
   }
 
   readAll(through) {
@@ -388,8 +402,13 @@ export class NoticeSocket extends EventTarget {
   }
 
   #hear = (message) => {
-    if (this.isLeader) this.#serve(message)
+    if (message.type === "saw") this.#hearSight(message)
+    else if (this.isLeader) this.#serve(message)
     else if (["lead", "state", "frame", "answer"].includes(message.type)) this.#hearLeader(message)
+  }
+
+  #hearSight({ epoch, ...sight }) {
+    if (epoch === this.#place.epoch && !this.#isResetting) this.#emit("saw", sight)
   }
 
   #hearLeader(message) {
