@@ -224,7 +224,7 @@ HOSTILE = [
     "<script>alert(2)</script>",
     "{{ constructor }} {% now 'Y' %} ${1+1} &amp; &lt;",
     "'\"><svg onload=alert(3)>",
-    "\u202egnp.exe \u2066abc\u2069 \u200bzero",
+    "\u200bzero \u200fwidth",
     "مرحبا بالعالم 你好 👩‍👩‍👧",
 ]
 
