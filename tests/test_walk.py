@@ -218,14 +218,16 @@ def test_no_word_takes_longer_than_a_search_may(monkeypatch, tab):
         archive(ada, list(Notice.objects.values_list("pk", flat=True)))
     monkeypatch.setattr(inbox, "SEARCH_SECONDS", 0.05)
     standing, wanted = standing_of(ada), Filter(tab, q="ä" * 49 + "b")
-    began = time.monotonic()
+    # SQLite searches in this process, which other tests on the machine must not slow down.
+    clock = time.process_time if connection.vendor == "sqlite" else time.monotonic
+    began = clock()
     assert newest(ada, standing, 51, None, wanted) == []
-    whole = time.monotonic() - began
+    whole = clock() - began
 
-    began = time.monotonic()
+    began = clock()
     page = inbox.page(ada, standing, 50, None, wanted)
 
-    assert time.monotonic() - began < max(whole / 2, 0.3)
+    assert clock() - began < max(whole / 2, 0.3)
     assert page.notices == []
     assert page.older or whole < 0.2
 
