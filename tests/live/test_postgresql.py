@@ -113,6 +113,7 @@ async def test_a_page_that_cannot_be_caught_up_is_told_to_come_back(
         assert await soon(lambda: break_the_connections_that_wait(database) or page.closed)
 
     assert page.closed == (1011, "the database does not answer; come back")
-    assert server.log.count("could not be caught up") == lines + (lines == 0), "once a minute"
+    # Once a minute; the server may be another process than the one that wrote the lines of before.
+    assert max(1, lines) <= server.log.count("could not be caught up") <= lines + 1
     await page.come_back()
     await page.receives("Missed 2")

@@ -28,7 +28,7 @@ async def open_some(stack, server, count, path=ECHO, **options):
             await stack.enter_async_context(dial(server, path, **options))
         except InvalidStatus as refusal:
             refused.append(refusal.response)
-    assert {(each.status_code, each.body[:21]) for each in refused} <= {(429, b"Too many echo sockets")}
+    assert {(each.status_code, bytes(each.body[:21])) for each in refused} <= {(429, b"Too many echo sockets")}
     return count - len(refused)
 
 
