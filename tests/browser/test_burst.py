@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 BURST = 200
 PAINTED_WITHIN_MS = 300
 LONGEST_TASK_MS = 50
+PACE_MS = 45
 MOST_ROWS = 100  # inbox.js
 SLOWER = 4  # a middling phone, of a machine that is not busy
 ATTEMPTS, ENOUGH = 12, 1  # somebody else's work on this machine lengthens tasks, and is no fault of the page
@@ -55,14 +56,35 @@ WATCH = """
 """
 
 
+# How fast the machine is at this moment, in ms: the median of nine.
+LOOP = """
+() => {
+  const times = []
+  for (let time = 0; time < 9; time += 1) {
+    const began = performance.now()
+    let sum = 0
+    for (let number = 0; number < 2e6; number += 1) sum += Math.sqrt(number) % 7
+    times.push(performance.now() - began)
+  }
+  return times.sort((one, other) => one - other)[4]
+}
+"""
+
+
 def measure(page: Page, send: Callable[[str], None], name: str) -> dict[str, float]:
-    """In ms: until the screen stands, until all rows are there, and the longest task meanwhile."""
+    """In ms: until the screen stands, until all rows are there, the longest task meanwhile; and `LOOP` just before."""
+    pace = page.evaluate(LOOP)
     page.evaluate(WATCH, name)
     send(name)
     page.evaluate("burstDone")
     found = page.evaluate("burst")
     longest = max((duration for start, duration in found["tasks"] if start >= found["first"] - 100), default=0)
-    return {"screen": found["screen"] - found["first"], "whole": found["whole"] - found["first"], "longest": longest}
+    return {
+        "screen": found["screen"] - found["first"],
+        "whole": found["whole"] - found["first"],
+        "longest": longest,
+        "pace": pace,
+    }
 
 
 def slow_down(page: Page, times: float) -> None:
@@ -95,7 +117,9 @@ def test_a_burst_of_200_is_painted_within_300_ms_and_without_a_long_task(meet, o
 
 
 def is_quick(burst: dict[str, float]) -> bool:
-    return burst["screen"] <= PAINTED_WITHIN_MS and burst["longest"] <= LONGEST_TASK_MS
+    """The limits are for a machine that does `LOOP` in `PACE_MS`; a slower one has as much more time."""
+    slower = max(1, burst["pace"] / PACE_MS)
+    return burst["screen"] <= PAINTED_WITHIN_MS * slower and burst["longest"] <= LONGEST_TASK_MS * slower
 
 
 @pytest.mark.timeout(240)
