@@ -62,11 +62,11 @@ class SafeLists(admin.ModelAdmin):  # type: ignore[type-arg]
     def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         return super().formfield_for_manytomany(db_field, request, **{"form_class": SeveralField} | kwargs)
 
-    def response_action(self, request: HttpRequest, queryset: QuerySet[Any], *args: Any) -> HttpResponse | None:
+    def response_action(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse | None:
         form = request.POST.copy()
         form.setlist(ACTION_CHECKBOX_NAME, [pk for pk in form.getlist(ACTION_CHECKBOX_NAME) if is_id(pk)])
         request.POST = form  # type: ignore[assignment]  # a copy, which may be changed
-        return super().response_action(request, queryset, *args)
+        return super().response_action(request, *args, **kwargs)  # Django 6.1 also says where the action stands
 
 
 def check_text(text: str) -> None:

@@ -498,8 +498,12 @@ def test_one_key_used_for_many_people_costs_what_it_costs_for_one(django_assert_
     assert Notice.objects.live().count() == len(others) + 1
 
     loaded = []
-    from_db = Notice.from_db
-    monkeypatch.setattr(Notice, "from_db", lambda *row: loaded.append(row) or from_db(*row))
+
+    def from_db(model, *row, **how):
+        loaded.append(row)
+        return super(Notice, model).from_db(*row, **how)
+
+    monkeypatch.setattr(Notice, "from_db", classmethod(from_db))
 
     with django_assert_num_queries(len(alone)):
         publish("third", [f"user:{ada.pk}"], key="invoice")
