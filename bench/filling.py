@@ -27,7 +27,8 @@ def fill(notices: int, users: int) -> None:
         _fill_notices(notices)
         through = f"{notices} - i %% {max(1, notices // 10)}"
         readers = "i %% 2 = 1 AND i > 6"
-        _insert(ReadMark, "user_id, through, changes", f"i, {through}, 1", users, where=readers)
+        marks = f"i, CASE WHEN {readers} THEN {through} ELSE 0 END, CASE WHEN {readers} THEN 1 ELSE 0 END, 0"
+        _insert(ReadMark, "user_id, through, changes, joined", marks, users)
         Log.objects.update_or_create(pk=1, defaults={"head": notices, "filled": notices})
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")

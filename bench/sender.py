@@ -30,7 +30,7 @@ from bench.filling import MEMBERS_OF_MANY, fill  # noqa: E402, F401
 from bench.marks import mark  # noqa: E402
 from bench.results import percentile  # noqa: E402
 from notifications import inbox, log  # noqa: E402
-from notifications.models import Posting  # noqa: E402
+from notifications.models import Posting, ReadMark  # noqa: E402
 from notifications.sending import Draft, send_notice, send_notices  # noqa: E402
 
 BATCH = 5000
@@ -43,6 +43,7 @@ def people(count: int) -> list[str]:
     begin = User.objects.count()
     names = [f"person-{number}" for number in range(begin, begin + count)]
     users = User.objects.bulk_create([User(username=name, password="!") for name in names], batch_size=BATCH)
+    ReadMark.objects.bulk_create([ReadMark(user=user, joined=0) for user in users], batch_size=BATCH)
     store, ends = SessionStore(), timezone.now() + timedelta(days=14)
     rows = []
     for user in users:

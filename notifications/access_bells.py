@@ -1,8 +1,8 @@
 """Whose open pages must be looked at again, when an account, a group or a subscription changes?
 
-The only place that listens to Django's signals: accounts change in the admin, in forms and in other people's code, and
-none of them knows of open pages. Nothing depends on it but time: what no signal tells of (a bulk update) is found by
-each server's own look, see `ACCESS_LOOK_SECONDS`.
+Beside marks.py the only place that listens to Django's signals: accounts change in the admin, in forms and in other
+people's code, and none of them knows of open pages. Nothing depends on it but time: what no signal tells of (a bulk
+update) is found by each server's own look, see `ACCESS_LOOK_SECONDS`.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ class NotificationsConfig(AppConfig):
     verbose_name = _("Notices")
 
     def ready(self) -> None:
-        from notifications import access_bells  # it needs the models
+        from notifications import access_bells, marks  # they need the models
 
         access_bells.listen()
+        marks.listen()

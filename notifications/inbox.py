@@ -16,6 +16,7 @@ from notifications import log, walk
 from notifications.audiences import EVERYONE, Audience, audiences_of, audiences_of_each, reached_by_any
 from notifications.filters import EVERYTHING, Filter
 from notifications.log import Place
+from notifications.marks import mark_of, marks_of
 from notifications.models import Notice, NoticeQuerySet, Posting, ReadMark, Receipt
 from notifications.walk import Walker
 
@@ -32,7 +33,8 @@ class Standing:
 
     `unread` and `unseen` are true as of `place`, and at most `MOST_UNREAD`; None if nobody asked. `changes` counts what
     this person has changed in their inbox; everything up to `read_through` is read, unless it was marked unread by a
-    change after `through_change`. Everything up to `seen_floor` was seen.
+    change after `through_change`. Everything up to `seen_floor` was seen. What was sent to everyone
+    up to `joined` is not theirs.
     """
 
     place: Place
@@ -43,6 +45,7 @@ class Standing:
     unread: int | None = None
     unseen: int | None = None
     seen_floor: int = 0
+    joined: int = 0
 
     @property
     def stamp(self) -> str:
@@ -72,14 +75,20 @@ def standing_of(user: User) -> Standing:
 
 def standings_of(users: Collection[User]) -> dict[int, Standing]:
     """How the inboxes of all these people stand now, by their ids, but for what is counted: four queries."""
-    marks = {mark.user_id: mark for mark in ReadMark.objects.filter(user__in=users)}
+    marks = marks_of(users)
     place = log.head()
     audiences = audiences_of_each(users)
 
     def standing(user: User) -> Standing:
-        mark = marks.get(user.pk) or ReadMark()
+        mark = marks[user.pk]
         return Standing(
-            place, audiences[user.pk], mark.changes, mark.through, mark.through_change, seen_floor=mark.seen_floor
+            place,
+            audiences[user.pk],
+            mark.changes,
+            mark.through,
+            mark.through_change,
+            seen_floor=mark.seen_floor,
+            joined=mark.joined or 0,
         )
 
     return {user.pk: standing(user) for user in users}
@@ -127,7 +136,7 @@ def walker(user: User, standing: Standing) -> Walker:
     return Walker(
         user.pk,
         standing.audiences,
-        user.date_joined,
+        standing.joined,
         standing.read_through,
         standing.through_change,
         standing.seen_floor,
@@ -140,19 +149,23 @@ def visible_to(user: User) -> NoticeQuerySet:
     This is what badges and lists are made of. To be narrowed down to some notices: all of them are a walk through the
     whole log; see `newest` and `with_unread`.
     """
-    mark = ReadMark.objects.filter(user=user).first() or ReadMark()
-    return _with_state(live_for(user), user, mark.through, mark.through_change, mark.seen_floor)
+    mark = mark_of(user)
+    return _with_state(_live_for(user, mark), user, mark.through, mark.through_change, mark.seen_floor)
 
 
 def live_for(user: User) -> NoticeQuerySet:
     """The same without what ``user`` has done with them, which costs some milliseconds to ask."""
-    return log.visible(audiences_of(user), user.date_joined).live()
+    return _live_for(user, mark_of(user))
+
+
+def _live_for(user: User, mark: ReadMark) -> NoticeQuerySet:
+    return log.visible(audiences_of(user), mark.joined or 0).live()
 
 
 def reached_by(user: User, ids: Iterable[int]) -> dict[int, set[str]]:
     """By which of their own audiences each of these notices reaches ``user``; those that do not are left out."""
     audiences = audiences_of(user)
-    since = Q(audience=str(EVERYONE), notice__published_at__lt=user.date_joined)
+    since = Q(audience=str(EVERYONE), published__lte=mark_of(user).joined)
     mine = Posting.objects.filter(notice__in=live_for(user).filter(pk__in=ids), audience__in=audiences)
     found: dict[int, set[str]] = {}
     for notice_id, audience in mine.exclude(since).values_list("notice", "audience"):

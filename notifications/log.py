@@ -232,14 +232,14 @@ def newest_entries(limit: int) -> list[Entry]:
     return _entries(list(notices[:limit]))[::-1]
 
 
-def entries_for(audiences: Collection[str], joined_at: datetime, after: int, through: int, limit: int) -> list[Entry]:
+def entries_for(audiences: Collection[str], joined: int, after: int, through: int, limit: int) -> list[Entry]:
     """What these audiences have missed in (``after``, ``through``], oldest first, ``limit`` at the most.
 
     A notice that ended before they ever saw it is left out; one that they hold and that was recalled is in.
     """
     never_seen_and_over = Q(published__gt=after) & (Q(recalled_at__isnull=False) | Q(expires_at__lte=timezone.now()))
     notices = (
-        visible(audiences, joined_at)
+        visible(audiences, joined)
         .filter(position__gt=after, position__lte=through)
         .exclude(never_seen_and_over)
         .order_by("position")
@@ -247,12 +247,12 @@ def entries_for(audiences: Collection[str], joined_at: datetime, after: int, thr
     return [entry for entry in _entries(list(notices[:limit])) if entry.text]
 
 
-def visible(audiences: Collection[str], joined_at: datetime) -> NoticeQuerySet:
-    """Notices put up for any of these audiences; those for everyone only since ``joined_at``."""
+def visible(audiences: Collection[str], joined: int) -> NoticeQuerySet:
+    """Notices put up for any of these audiences; those for everyone only if published after ``joined``."""
     postings = Posting.objects.filter(notice=OuterRef("pk"))
     mine = Q(Exists(postings.filter(audience__in=[a for a in audiences if a != str(EVERYONE)])))
     if str(EVERYONE) in audiences:
-        mine |= Q(Exists(postings.filter(audience=str(EVERYONE))), published_at__gte=joined_at)
+        mine |= Q(Exists(postings.filter(audience=str(EVERYONE))), published__gt=joined)
     return Notice.objects.filter(mine)
 
 

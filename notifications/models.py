@@ -313,7 +313,10 @@ class Receipt(models.Model):
 
 
 class ReadMark(models.Model):
-    """Everything published at or below `through` is read by this person: "mark all read" is one row.
+    """Where one person stands in the log.
+
+    What was sent to everyone at or below `joined` was before their time; see marks.py. Everything published at or below
+    `through` is read by them: "mark all read" is one row.
 
     Everything published at or below `seen_through` was on a screen, although no receipt says so: whoever has seen a
     broadcast moves one number of their own row. What is read is seen, so the higher of both marks counts.
@@ -328,6 +331,7 @@ class ReadMark(models.Model):
     # The version before this one knows nothing of it, and may still write while hosts are upgraded one by one.
     through_change = models.BigIntegerField(default=0, db_default=0)
     seen_through = models.BigIntegerField(default=0, db_default=0)
+    joined = models.BigIntegerField(null=True, help_text="the head of the log when the account was made")
     changes = models.BigIntegerField(default=0)
 
     def __str__(self) -> str:

@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from django.db import OperationalError, connection, transaction
@@ -33,7 +33,6 @@ WIDEST = 65_536  # where most of what is looked at may be left out: so a search 
 FIRST_SEARCHED = 64  # positions in the first window in which words are searched for: one may cost some milliseconds
 LEAST_SECONDS = 0.05  # for a query, however late it is begun
 STEPS = 100  # of SQLite’s machine, a few notices, between two looks at the clock; a word may cost 6 ms in each
-CLOCKS_APART = timedelta(days=1)  # no two clocks of machines that publish are further apart
 
 NOTICE, POSTING, RECEIPT = (model._meta.db_table for model in (Notice, Posting, Receipt))
 # The innermost query looks up one notice for each position. As a join, PostgreSQL would rather read every notice of the
@@ -65,8 +64,6 @@ FIND_AMONG = f"""
 # The kinds of receipts that have an index each.
 ARCHIVED, SEEN, MARKED_UNREAD = "archived_at IS NOT NULL", "read_at IS NULL", "unread_change IS NOT NULL"
 NEWEST_FIRST = "ORDER BY published DESC"
-LAST_BEFORE = f"(SELECT published FROM {NOTICE} WHERE published_at < %s ORDER BY published_at DESC LIMIT 1)"
-FIRST_SINCE = f"(SELECT published FROM {NOTICE} WHERE published_at >= %s ORDER BY published_at LIMIT 1)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +72,7 @@ class Walker:
 
     user_id: int
     audiences: frozenset[str]
-    joined_at: datetime  # what was published to everyone before that is not theirs
+    joined: int  # what was published to everyone up to here is not theirs
     read_through: int = 0  # everything up to here is read,
     through_change: int = 0  # but for what a later change marked unread
     seen_floor: int = 0  # everything up to here was seen; never below `read_through`
@@ -239,14 +236,6 @@ def _either_case(character: str) -> str:
 # Looking --------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
-    """A stretch of the log: which postings in it count, and which of their notices."""
-
-    put_up: Clause
-    condition: Clause
-
-
 class TooLong(Exception):
     """A query was given up at its deadline."""
 
@@ -270,24 +259,23 @@ class Search:
         """The newest notices in (``after``, ``through``] that are as they are wished."""
         if not walker.audiences or after >= through:
             return Found(self._ids, after)
-        edges = _places_around(walker.joined_at)
 
         def find(first: int, last: int, limit: int) -> Clause:
-            return _find(_window(walker, edges, first, last), wish, limit, NEWEST_FIRST)
+            return _find(_put_up(walker, first, last), wish, limit, NEWEST_FIRST)
 
-        return self._go(after, through, edges, find)
+        return self._go(after, through, walker.joined, find)
 
     def look_among(self, walker: Walker, kind: Clause, through: int, wish: Clause) -> Found:
         """The same of those that have receipts of this ``kind``, down to the beginning of the log."""
         if not self._has_deadline:
             self._ids += _ids(_among(walker, kind, 0, through, self._limit - len(self._ids), wish))
             return Found(self._ids, 0)
-        return self._go(0, through, (), functools.partial(_among, walker, kind, wish=wish))
+        return self._go(0, through, 0, functools.partial(_among, walker, kind, wish=wish))
 
-    def _go(self, after: int, through: int, edges: Collection[int], find: Callable[[int, int, int], Clause]) -> Found:
+    def _go(self, after: int, through: int, edge: int, find: Callable[[int, int, int], Clause]) -> Found:
         begun, width = through, self._width
         while through > after:
-            first = _end_of_piece(after, through, edges, width)
+            first = _end_of_piece(after, through, edge, width)
             try:
                 self._ids += self._ask(find(first, through, self._limit - len(self._ids)), is_last=through - first == 1)
             except TooLong:
@@ -343,8 +331,10 @@ def _postgresql_deadline(seconds: float) -> Iterator[None]:
 
 def _count(walker: Walker, after: int, through: int, most: int, wish: Clause) -> int:
     count = 0
-    for window in _windows(walker, after, through, most * WIDER):
-        found = _find(window, wish, most - count)
+    if not walker.audiences:
+        return 0
+    for first, last in _pieces(after, through, walker.joined, most * WIDER):
+        found = _find(_put_up(walker, first, last), wish, most - count)
         [(more,)] = _ask(Clause(f"SELECT COUNT(*) FROM ({found.text}) AS found", *found.values))
         count += more
         if count == most:
@@ -352,10 +342,9 @@ def _count(walker: Walker, after: int, through: int, most: int, wish: Clause) ->
     return count
 
 
-def _find(window: Window, wish: Clause, limit: int, order: str = "") -> Clause:
-    condition = window.condition & wish
-    text = FIND.format(condition.text, window.put_up.text, order, order)
-    return Clause(text, _sql(timezone.now()), *condition.values, *window.put_up.values, limit)
+def _find(put_up: Clause, wish: Clause, limit: int, order: str = "") -> Clause:
+    text = FIND.format(wish.text, put_up.text, order, order)
+    return Clause(text, _sql(timezone.now()), *wish.values, *put_up.values, limit)
 
 
 def _marked_unread(walker: Walker, through: int, limit: int) -> Clause:
@@ -381,62 +370,31 @@ def _is_for(walker: Walker) -> Clause:
     mine = Clause(f"audience IN ({_marks(others)})", *others)
     if str(EVERYONE) not in walker.audiences:
         return mine
-    since = Clause("audience = %s AND notice.published_at >= %s", str(EVERYONE), _sql(walker.joined_at))
+    since = Clause("audience = %s AND notice.published > %s", str(EVERYONE), walker.joined)
     return Clause(f"{mine.text} OR {since.text}", *mine.values, *since.values)
 
 
-def _windows(walker: Walker, after: int, through: int, width: int) -> Iterator[Window]:
-    """The windows of (``after``, ``through``], newest first."""
-    if not walker.audiences or after >= through:
-        return
-    edges = _places_around(walker.joined_at)
-    for first, last in _pieces(after, through, edges, width):
-        yield _window(walker, edges, first, last)
-
-
-def _window(walker: Walker, edges: tuple[int, int], first: int, last: int) -> Window:
-    early, sure = edges
-    to_others = _put_up(sorted(walker.audiences - {str(EVERYONE)}), first, last)
-    if last <= early:
-        return Window(to_others, ANY)
-    put_up = _put_up(sorted(walker.audiences), first, last)
-    if first >= sure:
-        return Window(put_up, ANY)
-    to_them_too = f"published IN (SELECT published FROM {POSTING} WHERE {to_others.text})"
-    condition = Clause(f"(published_at >= %s OR {to_them_too})", _sql(walker.joined_at), *to_others.values)
-    return Window(put_up, condition)
-
-
-def _pieces(after: int, through: int, edges: Collection[int], width: int) -> Iterator[tuple[int, int]]:
-    """(``after``, ``through``] in pieces from the end, each `WIDER` than the one before; none crosses an edge."""
+def _pieces(after: int, through: int, edge: int, width: int) -> Iterator[tuple[int, int]]:
+    """(``after``, ``through``] in pieces from the end, each `WIDER` than the one before; none crosses the edge."""
     while through > after:
-        first = _end_of_piece(after, through, edges, width)
+        first = _end_of_piece(after, through, edge, width)
         yield first, through
         through, width = first, width * WIDER
 
 
-def _end_of_piece(after: int, through: int, edges: Collection[int], width: int) -> int:
-    return max(after, through - width, *(edge for edge in edges if edge < through))
+def _end_of_piece(after: int, through: int, edge: int, width: int) -> int:
+    return max(after, through - width, edge if edge < through else 0)
 
 
-def _put_up(audiences: Collection[str], after: int, through: int) -> Clause:
-    """Postings for these audiences of notices published in (``after``, ``through``]."""
+def _put_up(walker: Walker, after: int, through: int) -> Clause:
+    """Postings for them of notices published in (``after``, ``through``], which lies on one side of `joined`."""
+    audiences = sorted(walker.audiences if after >= walker.joined else walker.audiences - {str(EVERYONE)})
     condition = f"audience IN ({_marks(audiences)}) AND published > %s AND published <= %s"
     return Clause(condition, *audiences, after, through)
 
 
 def _marks(values: Collection[str]) -> str:
     return ", ".join(["%s"] * len(values)) or "NULL"
-
-
-def _places_around(moment: datetime) -> tuple[int, int]:
-    """Two positions: all up to the first were published before ``moment``, all after the second then or later.
-
-    What lies between them is decided one by one, because the clocks of several machines differ.
-    """
-    values = _sql(moment - CLOCKS_APART), _sql(moment + CLOCKS_APART)
-    [(last_before, first_since)] = _ask(Clause(f"SELECT {LAST_BEFORE}, {FIRST_SINCE}", *values))
-    return last_before or 0, sys.maxsize if first_since is None else first_since - 1
 
 
 def _ids(query: Clause) -> list[int]:

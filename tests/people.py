@@ -8,13 +8,18 @@ from typing import Any
 from django.contrib.auth.models import Group, Permission, User
 
 from notifications.log import publish_pending
-from notifications.models import Notice, Subscription, Topic
+from notifications.models import Notice, ReadMark, Subscription, Topic
 from notifications.sending import send_notice
 
 
-def person(name: str = "ada", may: Iterable[str] = (), **fields: Any) -> User:
-    """Somebody with an account. `may` names our permissions: send_notice, recall_notice, view_notice."""
+def person(name: str = "ada", may: Iterable[str] = (), joined: int | None = None, **fields: Any) -> User:
+    """Somebody with an account. `may` names our permissions: send_notice, recall_notice, view_notice.
+
+    What was sent to everyone after the position `joined` is theirs; without it, after the log's head of now.
+    """
     user = User.objects.create(username=name, **fields)
+    if joined is not None:
+        ReadMark.objects.filter(user=user).update(joined=joined)
     user.user_permissions.set(Permission.objects.filter(codename__in=may))
     return user
 

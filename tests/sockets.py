@@ -6,7 +6,6 @@ import asyncio
 import json
 import time
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
 from typing import Any
 
 from notifications.doorbell import LogGrew
@@ -14,8 +13,6 @@ from notifications.entries import Entry
 from notifications.live.access import Reader
 from notifications.live.connection import Connection
 from notifications.live.hub import Hub
-
-JOINED = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 async def eventually(condition: Callable[[], Any], seconds: float = 20) -> Any:
@@ -93,28 +90,30 @@ def texts_in(frames: bytes) -> list[str]:
     return texts
 
 
-def reader(user_id: int = 1, audiences: Iterable[str] = ("everyone",), session_ends: float | None = None) -> Reader:
+def reader(
+    user_id: int = 1,
+    audiences: Iterable[str] = ("everyone",),
+    session_ends: float | None = None,
+    joined: int = 0,
+) -> Reader:
     return Reader(
         user_id=user_id,
         audiences=frozenset(audiences),
-        joined_at=JOINED,
+        joined=joined,
         session_key=f"session of {user_id}",
         session_hash="",
         session_ends=time.time() + 3600 if session_ends is None else session_ends,
     )
 
 
-def entry(position: int, *audiences: str, published: int | None = None, age_seconds: float = 0, size: int = 0) -> Entry:
-    """An entry for everyone, or for these audiences; a change, if it was `published` at an earlier position.
-
-    Readers joined on 1 January 2026; it is from that very moment, or so many seconds older.
-    """
+def entry(position: int, *audiences: str, published: int | None = None, size: int = 0) -> Entry:
+    """An entry for everyone, or for these audiences; a change, if it was `published` at an earlier position."""
     published = position if published is None else published
     frame = {"type": "notice", "position": position, "recalled": published != position, "x": "x" * size}
     return Entry(
         position=position,
         published=published,
-        published_at=JOINED.timestamp() - age_seconds,
+        published_at=1_767_225_600.0,
         notice_id=published,
         audiences=audiences or ("everyone",),
         text=json.dumps(frame),

@@ -179,7 +179,7 @@ def test_whoever_is_signed_in_arrives_with_what_a_page_needs_to_know(django_asse
 
     assert arrival.reader.user_id == ada.pk
     assert arrival.reader.audiences == {"everyone", f"user:{ada.pk}", f"group:{ops.pk}"}
-    assert arrival.reader.joined_at == ada.date_joined
+    assert arrival.reader.joined == 0
     assert arrival.standing.unread == 1
     assert arrival.standing.place.position == 2
     assert arrival_with(key, "an old one").standing.unread == 1

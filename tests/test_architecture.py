@@ -27,6 +27,7 @@ STOREYS = [
     {"notifications.entries", "notifications.walk"},
     {"notifications.doorbell"},
     {"notifications.log"},
+    {"notifications.marks"},
     {"notifications.sending", "notifications.inbox", "notifications.access_bells"},
     {"notifications.deeds", "notifications.seeing"},
     {"notifications.muting"},

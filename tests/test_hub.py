@@ -141,10 +141,10 @@ async def test_a_change_that_no_frame_tells_of_makes_every_page_of_this_person_s
 
 
 async def test_a_recall_of_a_notice_from_before_the_account_is_not_told_to_it(deaf):
-    _, wire = await connect(deaf)
+    _, wire = await connect(deaf, joined=1)
     deaf.hear(bell(entry(1, "staff"), entry(2, "staff")))
 
-    deaf.hear(bell(entry(3, published=1, age_seconds=1)))
+    deaf.hear(bell(entry(3, published=1)))
     deaf.hear(bell(entry(4, published=2)))
 
     assert wire.positions == [4]
@@ -152,10 +152,10 @@ async def test_a_recall_of_a_notice_from_before_the_account_is_not_told_to_it(de
 
 async def test_a_recall_of_an_old_notice_for_a_group_is_told_to_its_newcomers(deaf):
     """What is for a group is seen by whoever joins it, from whenever it is."""
-    _, wire = await connect(deaf, audiences=["everyone", "group:7"])
+    _, wire = await connect(deaf, joined=1, audiences=["everyone", "group:7"])
     deaf.hear(bell(entry(1, "staff")))
 
-    deaf.hear(bell(entry(2, "everyone", "group:7", published=1, age_seconds=1)))
+    deaf.hear(bell(entry(2, "everyone", "group:7", published=1)))
 
     assert wire.positions == [2]
 

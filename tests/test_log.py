@@ -24,6 +24,7 @@ from notifications import log
 from notifications.audiences import audiences_of
 from notifications.inbox import newest, standing_of
 from notifications.log import Place, entries_after, entries_for, head, next_due, publish_pending
+from notifications.marks import mark_of
 from notifications.models import Log, Notice, Posting, Receipt
 from notifications.sending import Draft, recall_notice, send_notices
 from tests.people import group, person, publish, send
@@ -44,7 +45,7 @@ def bells(monkeypatch):
 
 
 def missed_by(user, after=0, through=FAR, limit=1000):
-    return entries_for(audiences_of(user), user.date_joined, after, through, limit)
+    return entries_for(audiences_of(user), mark_of(user).joined, after, through, limit)
 
 
 def places():
@@ -866,7 +867,7 @@ def test_a_page_that_holds_a_notice_hears_of_its_recall_and_one_that_does_not_ne
 
 
 def test_what_expired_while_a_page_was_away_is_not_replayed():
-    ada = person("ada", date_joined=timezone.now() - 5 * HOUR)
+    ada = person("ada")
     short, long = (
         publish("short", expires_at=timezone.now() + HOUR),
         publish("long", expires_at=timezone.now() + 3 * HOUR),
@@ -880,7 +881,7 @@ def test_what_expired_while_a_page_was_away_is_not_replayed():
 
 
 def test_notices_for_everyone_reach_an_account_only_since_it_was_created():
-    veteran = person("veteran", date_joined=timezone.now() - 5 * HOUR)
+    veteran = person("veteran")
     pass_over(publish("before"))
     newcomer = person("newcomer")
     ops = group("ops", newcomer)

@@ -120,7 +120,7 @@ class Reader:
 
     user_id: int
     audiences: frozenset[str]
-    joined_at: datetime
+    joined: int  # what was sent to everyone up to here is not theirs
     session_key: str
     session_hash: str  # what the password and SECRET_KEY were when they signed in
     session_ends: float  # seconds since 1970
@@ -179,7 +179,7 @@ def answers_to(knocks: Iterable[Knock]) -> dict[Knock, Arrival | None]:
         reader = Reader(
             user_id=user.pk,
             audiences=standing.audiences,
-            joined_at=user.date_joined,
+            joined=standing.joined,
             session_key=knock.session_key,
             session_hash=session.data[HASH_SESSION_KEY],
             session_ends=session.ends.timestamp(),

@@ -75,7 +75,7 @@ class Hub:
         self.following = asyncio.Event()  # set once the log was first read
         self.draining = False  # the server stops: no new pages, and those that are open leave
         self.connections: set[Connection] = set()
-        self._newest_account = 0.0  # seconds since 1970; of those that have been connected
+        self._last_joined = 0  # the position at which the newest account began, of those that have been connected
         self._by_audience: dict[str, set[Connection]] = {}
         self._by_user: dict[int, dict[Connection, None]] = {}  # each person's connections, the oldest first
         self._ring: deque[Entry] = deque(maxlen=RING_ENTRIES)
@@ -151,7 +151,7 @@ class Hub:
     def join(self, connection: Connection) -> int:
         """Offer ``connection`` everything after the position returned."""
         self.connections.add(connection)
-        self._newest_account = max(self._newest_account, connection.reader.joined_at.timestamp())
+        self._last_joined = max(self._last_joined, connection.reader.joined)
         self._by_user.setdefault(connection.user_id, {})[connection] = None
         self.crowd.note(connection.user_id)
         self._list(connection)
@@ -204,7 +204,7 @@ class Hub:
             entries = await in_database(
                 log.entries_for,
                 connection.audiences,
-                connection.reader.joined_at,
+                connection.reader.joined,
                 after,
                 through,
                 REPLAY_ENTRIES + 1,
@@ -414,8 +414,8 @@ class Hub:
         return one.audiences == other.audiences and not (self._is_special(one) or self._is_special(other))
 
     def _is_special(self, entry: Entry) -> bool:
-        """Not all readers of its audiences are meant. (Clocks differ: it can seem older than the newest account.)"""
-        return entry.is_change or entry.published_at < self._newest_account
+        """Not all readers of its audiences are meant: a change, or older than an account whose page was quicker."""
+        return entry.is_change or entry.published <= self._last_joined
 
     def _deliver_early(self) -> None:
         """Bells that came too soon and now follow on what we have; those that are old news fall away."""
@@ -470,8 +470,8 @@ _look: Callable[[Place, Sequence[Entry]], _Found] = _Found
 
 
 def _is_for(entry: Entry, connection: Connection) -> bool:
-    """Whether this reader is meant; notices for everyone only since the account exists."""
+    """Whether this reader is meant; notices for everyone only if they were published after the account was made."""
     mine = connection.audiences.intersection(entry.audiences)
     if not mine:
         return False
-    return mine != {"everyone"} or entry.published_at >= connection.reader.joined_at.timestamp()
+    return mine != {"everyone"} or entry.published > connection.reader.joined
