@@ -186,7 +186,7 @@ def test_there_is_one_door_through_which_notices_come_in():
     assert doors == {"notifications.sending"}
 
 
-def test_signals_only_ring_for_another_look_at_somebodys_access():
+def test_signals_only_ring_for_another_look_at_access_and_keep_where_an_account_begins():
     signals = ("django.db.models.signals", "django.contrib.auth.signals", "django.dispatch")
 
-    assert who_imports(*signals) == {"notifications.access_bells"}
+    assert who_imports(*signals) == {"notifications.access_bells", "notifications.marks"}
