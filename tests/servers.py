@@ -34,18 +34,24 @@ from tests.machine import ROOT, find_postgresql
 SECRET_KEY = "only-for-the-tests"
 # Everything else in the environment of whoever runs the tests must not change what they find.
 PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR")
+WORKERS = 8  # at the most share the ports; each has 2,125
+_given: set[int] = set()
 
 
 def free_port() -> int:
-    """A port that nobody listens on.
+    """A port that nobody listens on, and that no other worker of these tests is given, nor this one again.
+
+    A server that has not begun to listen, or is being restarted, does not answer the probe.
 
     Below 32768, where Linux begins to number outgoing connections: a client that keeps trying a port of that
     range while its server restarts can end up connected to itself, and the server cannot have its port back.
     """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
     while True:
-        port = random.SystemRandom().randrange(15_000, 32_000)
+        port = random.SystemRandom().randrange(15_000, 32_000, WORKERS) + worker % WORKERS
         with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)):
+            if port not in _given and probe.connect_ex(("127.0.0.1", port)):
+                _given.add(port)
                 return port
 
 
