@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import socket
 from collections.abc import Callable
+from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from notifications.live.websocket import DIRECT, NoticeProtocol
 
@@ -18,6 +20,7 @@ TOO_LARGE = (
     b"HTTP/1.1 413 Content Too Large\r\ncontent-type: text/plain; charset=utf-8\r\nconnection: close\r\n"
     b"content-length: %d\r\n\r\n%b"
 )
+STALLED_SECONDS = 30  # in which nobody takes the 48 KiB that would make room for more: the response is cut
 DEAF_MS = 35_000  # a client that does not acknowledge what a stream writes is gone
 
 
@@ -35,6 +38,8 @@ class PromptHttpProtocol(HttpToolsProtocol):
     _head_bytes: int | None = 0  # so far; None: the head is complete
     _piece_bytes = 0  # of what is being parsed
     _body_bytes = 0
+    _stalled: asyncio.TimerHandle | None = None  # runs while the client takes nothing
+    _served: RequestResponseCycle | None = None  # the request that is being answered; others may wait behind it
     _refused = False  # what else it sends is not parsed
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -85,9 +90,31 @@ class PromptHttpProtocol(HttpToolsProtocol):
         protocol = NoticeProtocol(self.config, self.server_state)
         protocol.begin(self.transport, self.url, dict(self.scope))
 
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        # Stock Uvicorn tells only the last of several pipelined requests that its client is gone. The one that was
+        # being answered wrote on, failed, and left its file open until the garbage collector came.
+        self._served = cycle
+        # It also starts a pipelined request in the context of the one before. Django takes the thread that is named
+        # there for its own, and nobody ends it: `ThreadSensitiveContext` ends only what it has begun itself.
+        contextvars.Context().run(super()._start_asgi_task, cycle, app)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if not self.is_page:  # a stream of events is looked after by its `Connection`
+            self._stalled = self.loop.call_later(STALLED_SECONDS, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._flow_again()
+
     def connection_lost(self, exc: Exception | None) -> None:
         self._relax()
+        self._flow_again()
+        self.pipeline.clear()  # nobody is there to be answered
         super().connection_lost(exc)
+        if self._served and not self._served.response_complete:
+            self._served.disconnected = True
+            self._served.message_event.set()
 
     # For a response that goes on and on ---------------------------------------------------------------------
 
@@ -138,6 +165,11 @@ class PromptHttpProtocol(HttpToolsProtocol):
         self._relax()
         # To close at once would reset the connection under a client that still sends, and lose the answer.
         self._deadline = self.loop.call_later(REFUSAL_SECONDS, self.transport.abort)
+
+    def _flow_again(self) -> None:
+        if self._stalled:
+            self._stalled.cancel()
+            self._stalled = None
 
     def _hurry(self) -> None:
         self._head_bytes = -self._piece_bytes  # a head that begins in the middle of a piece: none of that piece counts
