@@ -1,11 +1,10 @@
-# The image: what pyproject.toml asks for, at the versions of constraints.txt, and the project itself.
+# The image: what pyproject.toml asks for, at the versions of constraints.txt and nothing else (by checksum), and the
+# project itself. docs/operations.md says how to pin the images that it is built from.
 FROM python:3.13-slim AS install
 WORKDIR /app
-COPY pyproject.toml constraints.txt ./
-COPY bin/requirements bin/
+COPY image-requirements.txt ./
 RUN python -m venv /venv \
- && python bin/requirements postgres > /tmp/requirements \
- && /venv/bin/pip install --no-cache-dir -c constraints.txt -r /tmp/requirements
+ && /venv/bin/pip install --no-cache-dir --require-hashes -r image-requirements.txt
 
 FROM python:3.13-slim
 # The database (where it is SQLite) and the static files; the only place that is written to.

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shlex
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -159,3 +160,45 @@ def test_every_service_has_a_health_check_and_the_web_waits_for_the_others(servi
         "postgres": {"condition": "service_healthy"},
         "redis": {"condition": "service_healthy"},
     }
+
+
+def test_nobody_but_this_machine_reaches_the_port_unless_told() -> None:
+    def ports(**environment: str) -> Any:
+        return compose_file(SECRETS | environment)["services"]["web"]["ports"]
+
+    assert ports() == ["127.0.0.1:8000:8000"]
+    assert ports(PUBLISH_ON="0.0.0.0", PORT="80") == ["0.0.0.0:80:8000"]
+    published = {name for name, service in compose_file(SECRETS)["services"].items() if "ports" in service}
+    assert published == {"web"}
+
+
+@pytest.mark.parametrize("name", ["web", "redis", "postgres"])
+def test_a_service_runs_as_nobody_special_in_a_file_system_that_it_cannot_change(
+    services: dict[str, Any], name: str
+) -> None:
+    service = services[name]
+
+    assert service["read_only"] is True
+    assert (service["cap_drop"], service["security_opt"]) == (["ALL"], ["no-new-privileges:true"])
+    assert "cap_add" not in service
+    assert service.get("user") or "USER notices" in (ROOT / "Dockerfile").read_text().splitlines()
+
+
+def test_the_image_installs_just_what_was_tested_and_by_checksum() -> None:
+    lines = (ROOT / "image-requirements.txt").read_text().splitlines()
+    pinned = [re.split(r"==|[ ;]", line) for line in lines if not line.startswith(("#", " "))]
+    constraints = (ROOT / "constraints.txt").read_text()
+    of_image = re.sub(r"(?m)^.*python_version < .*$", "", constraints)
+    tested = {normal(name): version for name, version in re.findall(r"(?m)^([\w.-]+)==([\w.]+)", of_image)}
+
+    assert {name: version for name, version, *_ in pinned}.items() <= tested.items()
+    asked = subprocess.run([sys.executable, ROOT / "bin/requirements", "postgres"], capture_output=True, text=True)
+    names = {normal(re.match(r"[\w.-]+", line)[0]) for line in asked.stdout.splitlines()}  # type: ignore[index]
+    assert names <= {name for name, *_ in pinned}
+    checksums = [line for line in lines if re.fullmatch(r" +--hash=sha256:[0-9a-f]{64}( \\)?", line)]
+    assert len(checksums) == len(lines) - len(pinned) - 2 > len(pinned)
+    assert "--require-hashes -r image-requirements.txt" in (ROOT / "Dockerfile").read_text()
+
+
+def normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
