@@ -325,6 +325,7 @@ def test_every_page_ends_up_as_one_that_is_fetched_afresh(history, monkeypatch, 
     settings.WS_RATE_LIMIT = 0
     monkeypatch.setattr(warden, "AGAIN_SECONDS", 0.03)
     monkeypatch.setattr(hubs, "CROSSING_SECONDS", 0.01)
+    monkeypatch.setattr(hubs, "READS_CROSSING_SECONDS", 0.01)
     world = World()
     for module in (log, deeds, seeing, access_bells):
         monkeypatch.setattr(module, "ring", world.ring)
