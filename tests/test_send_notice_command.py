@@ -23,12 +23,6 @@ pytestmark = pytest.mark.django_db
 on_commit = pytest.mark.django_db(transaction=True)
 
 
-@pytest.fixture(autouse=True)
-def doorbell_speaks_again_afterwards(caplog):
-    """The command silences it for its process, which here is that of all tests."""
-    caplog.set_level(logging.INFO, "notifications.doorbell")
-
-
 def run(*arguments):
     """What the command prints, and what it warns of."""
     out, err = io.StringIO(), io.StringIO()
@@ -82,7 +76,8 @@ def test_cron_hears_nothing_when_all_is_well():
 
 @on_commit
 @pytest.mark.parametrize("quiet", [[], ["--quiet"]])
-def test_while_redis_is_away_the_notice_is_stored_and_a_warning_says_so(valkey, quiet):
+def test_while_redis_is_away_the_notice_is_stored_and_a_warning_says_so(valkey, quiet, caplog):
+    """And a program that calls the command keeps its log: only that of a shell says nothing more than the warning."""
     valkey.stop()
     started = time.monotonic()
 
@@ -92,6 +87,8 @@ def test_while_redis_is_away_the_notice_is_stored_and_a_warning_says_so(valkey, 
     assert Notice.objects.get().position == 1
     assert "warning: stored, but Redis did not take the bell" in err
     assert quiet or "status=stored" in out
+    assert "doorbell" in caplog.text
+    assert logging.getLogger("notifications.doorbell").level == logging.NOTSET
 
 
 @on_commit

@@ -70,6 +70,8 @@ class Command(ShellCommand):
         return super().create_parser(prog_name, subcommand, epilog=epilog(), **kwargs)
 
     def run_from_argv(self, argv: list[str]) -> None:
+        # A warning below says once, in words for whoever reads cron's mail, what the doorbell would log.
+        logging.getLogger("notifications.doorbell").setLevel(logging.ERROR)
         super().run_from_argv(_with_past_times(argv))
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -92,8 +94,6 @@ class Command(ShellCommand):
         parser.add_argument("--quiet", action="store_true", help=_("print nothing unless something is wrong"))
 
     def handle(self, **options: Any) -> None:
-        # The warning below says it once, in words for whoever reads cron's mail.
-        logging.getLogger("notifications.doorbell").setLevel(logging.ERROR)
         try:
             # Everything that may fail comes before the storing: afterwards nothing can make a failure of it.
             [draft] = check_drafts([_draft(options)])
