@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from datetime import time
 
 import pytest
+from django.db import OperationalError
 from django.urls import reverse
 
-from notifications import deeds
+from notifications import deeds, muting
 from notifications.forms import PreferencesForm
-from notifications.models import Preferences
-from tests.people import person
+from notifications.models import Mute, Preferences, Topic
+from tests.people import person, topic
 
 pytestmark = [pytest.mark.django_db, pytest.mark.filterwarnings("ignore:No directory at")]
 
@@ -56,6 +58,33 @@ def test_what_is_chosen_is_kept_and_told_to_the_open_pages(client, ada, told_afr
     assert (kept.volume, kept.shortcuts) == (80, True)
     assert told_afresh == [ada]
     assert "Your preferences are saved." in answer.content.decode()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda client, ada: client.post(reverse("preferences"), CHOICES),
+        lambda client, ada: muting.mute(ada, Topic.objects.get(), None),
+        lambda client, ada: muting.unmute(ada, Topic.objects.get()),
+    ],
+    ids=["preferences", "mute", "unmute"],
+)
+def test_what_cannot_be_told_to_the_open_pages_is_not_kept_either(client, ada, monkeypatch, change):
+    def fails(user):
+        raise OperationalError("the database went away")
+
+    deploys = topic("deploys", ada)
+    if "unmute" in str(change.__code__.co_names):
+        muting.mute(ada, deploys, None)
+    mutes = list(Mute.objects.values_list("topic", "until"))
+    for module in (deeds, muting):
+        monkeypatch.setattr(module, "begin_afresh", fails)
+
+    with contextlib.suppress(OperationalError):
+        change(client, ada)
+
+    assert not Preferences.objects.exists()
+    assert list(Mute.objects.values_list("topic", "until")) == mutes
 
 
 def test_choosing_again_changes_the_same_row(client, ada):
