@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 
@@ -210,16 +211,18 @@ def test_two_passwords_are_hashed_at_a_time_and_the_others_wait_for_a_while(monk
     assert outcomes.count(True) == 4
 
 
-def test_whoever_waited_too_long_is_told_so(ada, monkeypatch):
+def test_whoever_waited_too_long_is_told_so_and_the_log_once(ada, monkeypatch, caplog):
     monkeypatch.setattr(sign_in, "HASH_WAIT_SECONDS", 1)
+    monkeypatch.setattr(logging.getLogger("django"), "propagate", True)
     for _ in range(2):
         sign_in._hashing.acquire()
     try:
-        answer = attempt(RIGHT)
+        answer, _ = attempt(RIGHT), attempt(RIGHT)
     finally:
         for _ in range(2):
             sign_in._hashing.release()
 
     assert (answer.status_code, answer["Retry-After"]) == (503, "1")
+    assert len({id(said) for said in caplog.records if said.name == "django.request"}) == 1
     assert "Too many people are signing in" in answer.content.decode()
     assert is_in(attempt(RIGHT))
