@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, time
 from typing import Any
 
 from django import forms
@@ -23,6 +24,7 @@ from notifications.sending import (
     SendingRefused,
     send_notice,
 )
+from notifications.times import UnknownTime, on_our_clock
 
 
 class Wide(TextChoices):
@@ -115,11 +117,39 @@ class WriteForm(forms.Form):
         return None
 
 
+class TimeOfDayField(forms.TimeField):
+    """Also with an offset, `02:30+01:00`, for an hour that comes twice."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(input_formats=("%H:%M", "%H:%M:%S", "%H:%M%z", "%H:%M:%S%z"), **options)
+
+    def strptime(self, value: str, format: str) -> time:
+        return datetime.strptime(value, format).timetz()
+
+
+class MomentField(forms.SplitDateTimeField):
+    """A day and an hour; one that comes twice, or not at all, is refused with the two to choose from."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        words = {"invalid": self.error_messages["invalid_time"]}
+        self.fields = (self.fields[0], TimeOfDayField(required=False, error_messages=words))
+
+    def compress(self, data_list: Any) -> datetime | None:
+        if not data_list or any(part in self.empty_values for part in data_list):
+            return super().compress(data_list)  # which says what is missing
+        moment = datetime.combine(*data_list)
+        try:
+            return moment if moment.tzinfo else on_our_clock(moment)
+        except UnknownTime as error:
+            raise forms.ValidationError(str(error), code="invalid") from error
+
+
 class LaterMixin(forms.Form):
     """When a notice appears and ends, and what it replaces."""
 
-    publish_at = forms.SplitDateTimeField(label=_("Publish at"), required=False, help_text=_("Empty: at once."))
-    expires_at = forms.SplitDateTimeField(
+    publish_at = MomentField(label=_("Publish at"), required=False, help_text=_("Empty: at once."))
+    expires_at = MomentField(
         label=_("Expires"), required=False, help_text=_("Then it leaves every inbox. Empty: never.")
     )
     key = forms.CharField(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.utils import timezone
@@ -208,6 +208,30 @@ def test_what_the_admins_form_refuses_is_said_beside_its_field(sender, values, f
     assert notice is None
     assert says in str(form.errors.as_data()[field])
     assert not Notice.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("day", "choices"),
+    [
+        ("2027-03-28", "2027-03-28T01:30+01:00 or 2027-03-28T03:30+02:00"),
+        ("2027-10-31", "2027-10-31T02:30+02:00 or 2027-10-31T02:30+01:00"),
+    ],
+)
+def test_an_hour_that_clocks_skip_or_show_twice_is_refused_with_the_two_choices(settings, day, choices):
+    settings.TIME_ZONE = "Europe/Berlin"
+
+    form = filled(ComposeForm, publish_at_0=day, publish_at_1="02:30")
+
+    assert choices in str(form.errors["publish_at"])
+
+
+def test_the_hour_that_comes_twice_can_be_chosen_by_its_offset(settings):
+    settings.TIME_ZONE = "Europe/Berlin"
+
+    form = filled(ComposeForm, publish_at_0="2027-10-31", publish_at_1="02:30+01:00")
+
+    assert form.is_valid(), form.errors
+    assert form.cleaned_data["publish_at"] == datetime(2027, 10, 31, 1, 30, tzinfo=UTC)
 
 
 def test_an_inactive_person_cannot_be_picked():

@@ -196,6 +196,10 @@ def test_a_key_replaces_what_was_sent_with_it_before():
         (["Title", "--everyone", "--at", "soon"], "'soon' is no time that I know"),
         (["Title", "--everyone", "--at", ""], "'' is no time that I know"),
         (["Title", "--everyone", "--at", "2020-01-01T00:00"], "in the past"),
+        (["Title", "--everyone", "--at=-5m"], "in the past"),
+        (["Title", "--everyone", "--expires=-1h 30m"], "in the past"),
+        (["Title", "--everyone", "--at", "03/04/2027"], "2027-03-04 or 2027-04-03"),
+        (["Title", "--everyone", "--expires", "3.4.2027"], "2027-03-04 or 2027-04-03"),
         (["Title", "--everyone", "--expires", "2020-01-01T00:00"], "in the past"),
         (["Title", "--everyone", "--expires", "2999-02-30T00:00"], "2999-02-30"),
         (["Title", "--everyone", "--at", "+2h", "--expires", "+1h"], "not after publish_at"),
@@ -285,8 +289,10 @@ def test_the_program_reads_the_body_from_a_pipe(machine):
         (["Title", "--user", "adda"], None, 3, "no user called 'adda'; the nearest: ada"),
         (["Title", "--everyone", "--body", "-"], "x" * 9000, 2, "9000 bytes; 8192 is the most"),
         (["not UTF-8: \udcff", "--everyone"], None, 2, "U+DCFF"),
+        (["Title", "--everyone", "--at", "-5m"], None, 2, "in the past"),
+        (["Title", "--everyone", "--expires", "-1h30m"], None, 2, "in the past"),
     ],
-    ids=["no title", "unknown", "too long", "not UTF-8"],
+    ids=["no title", "unknown", "too long", "not UTF-8", "at -5m", "expires -1h30m"],
 )
 def test_the_programs_exit_code_says_what_was_wrong(machine, arguments, piped, returncode, says):
     result = machine.manage("send_notice", *arguments, input=piped)

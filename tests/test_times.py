@@ -112,3 +112,82 @@ def test_any_text_is_a_moment_with_a_zone_or_refused(text):
         return
 
     assert timezone.is_aware(found)
+
+
+# Read in two ways -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "days"),
+    [
+        ("03/04/2027", "2027-03-04 or 2027-04-03"),
+        ("3.4.2027", "2027-03-04 or 2027-04-03"),
+        ("3 . 4 . 2027 18:00", "2027-03-04 or 2027-04-03"),
+        ("03-04-2027", "2027-03-04 or 2027-04-03"),
+        ("03-04-27", "2003-04-27 or 2027-03-04 or 2027-04-03"),
+        ("03 04 2027", "2027-03-04 or 2027-04-03"),
+        ("friday 03/04/2027", "2027-03-04 or 2027-04-03"),
+        ("25/12/2027 6pm", "2027-12-25"),
+        ("4/4/2027", "2027-04-04"),
+    ],
+)
+def test_a_day_of_numbers_alone_is_refused_with_what_it_may_mean(text, days):
+    with pytest.raises(UnknownTime) as refusal:
+        moment(text)
+
+    assert str(refusal.value) == f"{text!r} may be read as another day: write it year first, {days}"
+
+
+@pytest.mark.parametrize("text", ["3/4", "03.04. 18:00", "3-4 at 9:00"])
+def test_without_a_year_the_next_ones_are_named(monkeypatch, text):
+    monkeypatch.setattr(times.timezone, "now", lambda: datetime(2026, 3, 20, 12, tzinfo=UTC))
+
+    with pytest.raises(UnknownTime, match="year first, 2026-04-03 or 2027-03-04"):
+        moment(text)
+
+
+@pytest.mark.parametrize("text", ["2027/04/03 18:00", "2027-4-3 6pm", "2027.04.03 18:00", "3 apr 2027 18:00"])
+def test_a_day_with_its_year_first_or_its_month_in_words_has_one_meaning(text):
+    assert moment(text) == datetime(2027, 4, 3, 18, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("text", ["2027-28-03", "2027/02/30", "13/13/2027"])
+def test_numbers_that_are_no_day_are_refused(text):
+    with pytest.raises(UnknownTime):
+        moment(text)
+
+
+# When clocks are put forward or back ----------------------------------------------------------------------
+
+SKIPPED = "2027-03-28T01:30+01:00 or 2027-03-28T03:30+02:00"
+TWICE = "2027-10-31T02:30+02:00 or 2027-10-31T02:30+01:00"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("2027-03-28 02:30", f"2027-03-28 02:30 is skipped by the clocks of Europe/Berlin; write {SKIPPED}"),
+        ("28 mar 2027 02:30", SKIPPED),
+        ("2027-10-31 02:30", f"2027-10-31 02:30 comes twice on the clocks of Europe/Berlin; write {TWICE}"),
+        ("31 oct 2027 2:30 am", TWICE),
+    ],
+)
+def test_an_hour_that_clocks_skip_or_show_twice_is_refused_with_the_two_choices(settings, text, says):
+    settings.TIME_ZONE = "Europe/Berlin"
+
+    with pytest.raises(UnknownTime) as refusal:
+        moment(text)
+
+    assert says in str(refusal.value)
+    choices = [moment(each) for each in str(refusal.value).rpartition("write ")[2].split(" or ")]
+    assert choices[1] - choices[0] == timedelta(hours=1)
+
+
+@pytest.mark.parametrize("began", ["2027-03-28T00:40Z", "2027-10-30T23:50Z", "2027-10-31T00:20Z"])
+@pytest.mark.parametrize("text", ["+1h", "1h", "in 1 hour", "an hour from now", "60 min"])
+def test_a_span_is_as_long_as_it_says_whatever_the_clocks_do(settings, monkeypatch, began, text):
+    settings.TIME_ZONE = "Europe/Berlin"
+    now = datetime.fromisoformat(began)
+    monkeypatch.setattr(times.timezone, "now", lambda: now)
+
+    assert moment(text) == now + timedelta(hours=1)
