@@ -44,19 +44,22 @@ def embedded_url(data_dir: Path) -> str:
         name = hashlib.sha256(os.fsencode(data_dir)).hexdigest()[:16]
         folder = Path(tempfile.gettempdir()) / f"notices-{os.getuid()}-{name}"
         if os.path.lexists(folder):
-            check_ours(folder)
+            check_ours(folder, closed_to=0o077)
         path = folder / "valkey.sock"
     return f"unix://{quote(str(path))}"  # redis-py takes it for a URL, where `#`, `?` and `%` would end the path
 
 
-def check_ours(folder: Path) -> None:
+def check_ours(folder: Path, closed_to: int = 0o022) -> None:
     """Whether nobody else can put a socket or a link into ``folder``: bells carry notices, and pages believe them.
+
+    Args:
+        closed_to: the mode bits that it must not have; DATA_DIR may be one that others can read.
 
     Raises:
         ImproperlyConfigured: it is no folder, is somebody else's, or others may write to it.
     """
     found = folder.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o022:
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & closed_to:
         raise ImproperlyConfigured(
             f"{folder} is not a folder that only this user can write to: "
             "remove it, choose a shorter DATA_DIR, or set REDIS_URL"

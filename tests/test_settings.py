@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import gc
 import importlib
 import os
@@ -22,6 +23,7 @@ from redis.connection import parse_url
 from config import redis
 from config.redis import channel_layer, embedded_url
 from config.settings import database
+from notifications.live.embedded import EmbeddedValkey
 from tests.machine import ROOT
 from tests.servers import PASSED_ON
 
@@ -283,7 +285,35 @@ def test_behind_tls_djangos_own_check_finds_nothing_missing(tmp_path, https_only
 # Folders that others can reach ----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("trap", ["everybody may write", "a link", "somebody else's", "a file"])
+def test_a_process_that_is_not_manage_py_makes_a_database_that_only_its_owner_reads(tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data").chmod(0o755)
+    show = "[(path.name, oct(path.stat().st_mode & 0o777)) for path in sorted(settings.DATA_DIR.glob('db.sqlite3*'))]"
+    write = "connection.cursor().execute('CREATE TABLE x (y)')"
+    setup = "import os; os.umask(0o022); import config.asgi; from django.conf import settings"
+    code = f"{setup}; from django.db import connection; {write}; print({show})"
+    environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    environment |= {"DATA_DIR": str(tmp_path / "data"), "SECRET_KEY": "x"}
+
+    command = [sys.executable, "-c", code]
+    result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True, timeout=60)
+
+    assert ast.literal_eval(result.stdout) == [(f"db.sqlite3{part}", "0o600") for part in ("", "-shm", "-wal")]
+
+
+def test_a_link_in_place_of_the_lock_is_not_followed(tmp_path):
+    (tmp_path / "precious").write_text("of somebody's")
+    (tmp_path / "valkey.lock").symlink_to(tmp_path / "precious")
+    valkey = EmbeddedValkey(f"unix://{tmp_path}/valkey.sock")
+    valkey.stop()  # it would begin nothing
+
+    with pytest.raises(OSError, match=r"valkey\.lock"):
+        valkey.run()
+
+    assert (tmp_path / "precious").read_text() == "of somebody's"
+
+
+@pytest.mark.parametrize("trap", ["everybody may write", "everybody may read", "a link", "somebody else's", "a file"])
 def test_a_folder_for_the_bells_that_others_may_have_made_is_refused(tmp_path, monkeypatch, trap):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     long = tmp_path / ("x" * 120)
@@ -293,6 +323,9 @@ def test_a_folder_for_the_bells_that_others_may_have_made_is_refused(tmp_path, m
         case "everybody may write":
             folder.mkdir()
             folder.chmod(0o777)
+        case "everybody may read":
+            folder.mkdir()
+            folder.chmod(0o755)
         case "a link":
             (tmp_path / "elsewhere").mkdir(mode=0o700)
             folder.symlink_to(tmp_path / "elsewhere")

@@ -50,7 +50,7 @@ class EmbeddedValkey(threading.Thread):
     def run(self) -> None:
         self._socket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         check_ours(self._socket.parent)
-        with self._socket.with_suffix(".lock").open("w") as lock:
+        with open(self._socket.with_suffix(".lock"), "w", opener=_open_no_link) as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             while not self._stopping.is_set():
                 self._process = subprocess.Popen(  # noqa: S603
@@ -84,6 +84,11 @@ class EmbeddedValkey(threading.Thread):
         }
         command = [*launcher, os.fspath(get_binary_path())]
         return command + [word for name, value in options.items() for word in (f"--{name}", value)]
+
+
+def _open_no_link(path: str, flags: int) -> int:
+    """A link there would have us empty whatever file it leads to."""
+    return os.open(path, flags | os.O_NOFOLLOW, 0o600)
 
 
 def _answers(path: Path) -> bool:
