@@ -6,14 +6,19 @@ promises beside "nothing missing, doubled, disordered, leaked" stands where it i
 
 from __future__ import annotations
 
+import contextlib
+import http.client
+import itertools
 import json
 import os
 import signal
 import subprocess
+import threading
 import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, Self
 
 import psycopg
 import redis
@@ -39,6 +44,17 @@ FILL_A_LINE = """
 from notifications.sending import Draft, send_notices
 for _ in range(13):
     send_notices(Draft(title="big", audiences=["AUDIENCE"], body="0 " + "x" * 8000) for _ in range(50))
+"""
+
+
+# Searching for many "ä" and a "b" compares for as long as it can: each "ä" could be the first one.
+# They are for the person who searches.
+FULL_OF_UMLAUTS = """
+from django.contrib.auth.models import User
+from notifications.sending import Draft, send_notices
+person = User.objects.latest("pk")
+for _ in range(40):
+    send_notices(Draft(title="ä", audiences=[f"user:{person.pk}"], body="ä" * 4000) for _ in range(50))
 """
 
 
@@ -441,24 +457,87 @@ def clocks_differ(folder: Path, seed: int) -> Verdict:
 
 @scene
 def attacked(folder: Path, seed: int) -> Verdict:
-    """5,000 sockets of one user, slow handshakes, floods, bombs and giants, one after the other; 200 readers"""
-    with Stage(folder, seed=seed, readers=200, writers={"python": 2}, rate=10) as stage:
+    """Crowds, floods, giants, guesses, deaf clients, bodies without end, …, one after the other; 200 readers"""
+    return _attacked(folder, seed, list(attacks.KINDS), before=FULL_OF_UMLAUTS)
+
+
+@scene
+def attacked_with_postgresql(folder: Path, seed: int) -> Verdict:
+    """Cookies of NULs, which SQLite takes for text, guesses and searches; 200 readers, PostgreSQL"""
+    kinds = ["cookies", "guesses", "searches"]
+    return _attacked(folder, seed, kinds, database="postgresql", before=FULL_OF_UMLAUTS)
+
+
+def _attacked(folder: Path, seed: int, kinds: list[str], **asked: Any) -> Verdict:
+    with Stage(folder, seed=seed, readers=200, writers={"python": 2}, rate=10, **asked) as stage:
         stage.write()
         stage.wait(2)
-        quiet = now()
+        quiet, server = now(), stage.workers()[0]
         stage.wait(8)
         before = p99_ms(stage, quiet, now())
         stage.figures["p99_ms_quiet"] = before
-        for kind in attacks.KINDS:
-            began = stage.note(f"attack: {kind}")
-            stage.wait_for(stage.run("tests.faults.attacks", str(stage.server.port), kind, stage.victim_session), 40)
+        threads, lines = threads_of(server), len(stage.server.log.splitlines())
+        for kind in kinds:
+            memory, began = memory_of(server), stage.note(f"attack: {kind}")
+            with Visitor(stage) as visitor:
+                attacker = stage.run("tests.faults.attacks", str(stage.server.port), kind, stage.victim_session)
+                stage.wait_for(attacker, 40)
             after = p99_ms(stage, began, now())
             stage.figures[f"p99_ms_{kind}"] = after
             # 20 ms: late commits of two senders that meet on SQLite's lock, and an attacker who shares the two cores.
             stage.promise(after <= 2 * before + 20, f"{kind}: p99 rose from {before:.1f} to {after:.1f} ms")
+            stage.promise(not visitor.refused, f"{kind}: somebody else was refused: {visitor.refused[:3]}")
+            stage.promise(visitor.longest < 2, f"{kind}: somebody else waited {visitor.longest:.1f} s for an answer")
+            grown = memory_of(server) - memory
+            stage.promise(grown < 100, f"{kind}: the server has {grown:.0f} MiB more")
             stage.wait(1)
-        stage.promise(descriptors_of(stage.workers()[0]) < 400, "descriptors of attackers were kept")
+        stage.promise(descriptors_of(server) < 400, "descriptors of attackers were kept")
+        stage.promise(threads_of(server) < threads + 20, f"there were {threads} threads, now {threads_of(server)}")
+        said = stage.server.log.splitlines()[lines:]
+        stage.promise(len(said) < 20 * len(kinds), f"{len(said)} lines were said about it")
+        stage.promise(max(map(len, said), default=0) < 400, "a line is longer than 400 characters")
         return stage.finish()
+
+
+class Visitor:
+    """Somebody else, who looks at their inbox and asks for what is new, five times a second, while it goes on."""
+
+    PATHS = ("/", "/events/?once=1", "/healthz")
+
+    def __init__(self, stage: Stage) -> None:
+        self.refused: list[str] = []
+        self.longest = 0.0  # seconds for an answer
+        self._port, self._session = stage.server.port, stage.visitor_session
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._visit)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _visit(self) -> None:
+        for path in itertools.cycle(self.PATHS):
+            began = now()
+            try:
+                answer = self._get(path)
+            except (OSError, http.client.HTTPException) as error:
+                answer = repr(error)
+            if answer != "200":
+                self.refused.append(f"{path}: {answer}")
+            self.longest = max(self.longest, now() - began)
+            if self._over.wait(0.2):
+                return
+
+    def _get(self, path: str) -> str:
+        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", self._port, timeout=20)) as line:
+            line.request("GET", path, headers={"Cookie": f"sessionid={self._session}"})
+            answer = line.getresponse()
+            answer.read()
+            return str(answer.status)
 
 
 # Everything at once -----------------------------------------------------------------------------------------
@@ -654,6 +733,10 @@ def memory_of(pid: int) -> float:
 
 def descriptors_of(pid: int) -> int:
     return len(list(Path(f"/proc/{pid}/fd").iterdir()))
+
+
+def threads_of(pid: int) -> int:
+    return len(list(Path(f"/proc/{pid}/task").iterdir()))
 
 
 def _took(filler: object) -> bool:

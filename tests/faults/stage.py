@@ -89,6 +89,7 @@ class Stage:
     readers    open pages; `swallow`: their line can be cut. `add_readers` brings others
     writers    door → how many processes
     rate       notices a second for each `python` writer, with bodies of `padding` bytes; it `dies` with this chance
+    before     Python that runs before there is a server, for what is stored already
     """
 
     def __init__(
@@ -106,6 +107,7 @@ class Stage:
         dies: float = 0,
         commit_may_be_lost: bool = False,
         padding: int = 100,
+        before: str = "",
         **settings: object,
     ) -> None:
         shutil.rmtree(folder, ignore_errors=True)
@@ -123,6 +125,7 @@ class Stage:
         self._asked |= {"settings": {name: str(value) for name, value in settings.items()}}
         self._asked |= {"dies": dies, "commit_may_be_lost": commit_may_be_lost, "padding": padding}
         self._swallow = swallow
+        self._before = before
         self._stuck = 0
         self._persons_of_readers: list[str] = []
         self._writing = {"python": 2} if writers is None else writers
@@ -159,6 +162,8 @@ class Stage:
         assert prepared.returncode == 0, prepared.stderr
         count = max(2, self._asked["readers"] // READERS_PER_PERSON)
         made = json.loads(self.server.python(MAKE_PEOPLE.replace("COUNT", str(count))))
+        if self._before:
+            self.server.python(self._before)
         self.people = {person: frozenset(audiences) for person, (_, audiences) in made["people"].items()}
         self.sessions = {person: session for person, (session, _) in made["people"].items()}
         if self._asked["layer"] == "valkey":
@@ -261,6 +266,11 @@ class Stage:
     def victim_session(self) -> str:
         """The session of somebody who has pages open, and is attacked by themselves."""
         return self.sessions[self._persons_of_readers[-1]]
+
+    @property
+    def visitor_session(self) -> str:
+        """The session of somebody else."""
+        return next(session for session in self.sessions.values() if session != self.victim_session)
 
     def note(self, what: str) -> float:
         moment = now()
