@@ -6,6 +6,8 @@ import ast
 import gc
 import importlib
 import os
+import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -22,6 +24,7 @@ from redis.connection import parse_url
 
 from config import redis
 from config.redis import channel_layer, embedded_url
+from config.setting_up import alone_in
 from config.settings import database
 from notifications.live.embedded import EmbeddedValkey
 from tests.machine import ROOT
@@ -280,6 +283,95 @@ def test_behind_tls_djangos_own_check_finds_nothing_missing(tmp_path, https_only
     result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=60)
 
     assert ("security.W008" in result.stderr) == has_warning
+
+
+# The first start ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def start(tmp_path):
+    """`bin/run` in a project whose setup only notes which extras it was asked for, and which then serves nothing."""
+    (tmp_path / "data").mkdir()
+    for folder in ("bin", ".venv/bin"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "bin/setup").write_text(f'#!/bin/sh\necho "$@" >>{tmp_path}/extras\n')
+    helper = f'exec {sys.executable} {ROOT}/"$@"'
+    (tmp_path / ".venv/bin/python").write_text(f"#!/bin/sh\ncase $1 in bin/*) {helper} ;; esac\n")
+    shutil.copy(ROOT / "bin/run", tmp_path / "bin/run")
+    for program in ("bin/setup", ".venv/bin/python"):
+        (tmp_path / program).chmod(0o755)
+
+    def run(secrets):
+        (tmp_path / "data/.env").write_text(secrets)
+        environment = {"PATH": os.environ["PATH"], "DATA_DIR": str(tmp_path / "data")}
+        subprocess.run([tmp_path / "bin/run"], env=environment, check=True, timeout=60)
+        return (tmp_path / "extras").read_text().split(), (tmp_path / "data/.env").read_text()
+
+    return run
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "DATABASE_URL=postgres://ada@host/notices",
+        'DATABASE_URL="postgres://ada@host/notices"',
+        "DATABASE_URL='postgresql://ada@host/notices'",
+        "export DATABASE_URL=postgres://ada@host/notices",
+        'export DATABASE_URL="postgres://ada@host/notices"',
+    ],
+)
+def test_a_start_installs_the_driver_of_the_database_however_its_address_is_written(start, line):
+    assert start(f"SECRET_KEY=k\n{line}\n")[0] == ["postgres"]
+
+
+@pytest.mark.parametrize("line", ["# DATABASE_URL=postgres://ada@host/notices", "DATABASE_URL=sqlite:///x"])
+def test_a_start_installs_no_driver_that_nothing_needs(start, line):
+    assert start(f"SECRET_KEY=k\n{line}\n")[0] == []
+
+
+@pytest.mark.parametrize("line", ["SECRET_KEY=k", 'SECRET_KEY="k"', "export SECRET_KEY=k"])
+def test_a_start_adds_no_second_key(start, line):
+    assert start(f"{line}\n")[1] == f"{line}\n"
+
+
+@pytest.mark.parametrize("before", ["", "DEBUG=0\n", "DEBUG=0", "# SECRET_KEY=k\n"])
+def test_a_start_adds_a_key_on_a_line_of_its_own_where_there_is_none(start, before):
+    after = start(before)[1].splitlines()
+
+    assert after[:-1] == before.splitlines()
+    assert re.fullmatch(r"SECRET_KEY=[\w-]{40,}", after[-1])
+
+
+def prepare(data_dir):
+    environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    environment |= {"DATA_DIR": str(data_dir), "SECRET_KEY": "x"}
+    command = [sys.executable, "manage.py", "prepare", "--greet"]
+    return subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def test_two_that_prepare_a_new_folder_at_once_make_one_administrator(tmp_path):
+    (tmp_path / "data").mkdir()
+
+    both = [prepare(tmp_path / "data") for _ in range(2)]
+    said = [each.communicate(timeout=120)[0] for each in both]
+
+    assert [each.returncode for each in both] == [0, 0], said
+    assert "".join(said).count("Password") == 1
+    assert "".join(said).count("Migrating") == 1
+
+
+def test_a_folder_that_is_being_set_up_is_waited_for(tmp_path):
+    (tmp_path / "data").mkdir()
+
+    with alone_in(tmp_path / "data"):
+        waiting = prepare(tmp_path / "data")
+        assert "is being set up; waiting for it" in waiting.stdout.readline()
+        assert not (tmp_path / "data/db.sqlite3").exists()
+
+    assert "Password" in waiting.communicate(timeout=120)[0]
+    assert waiting.returncode == 0
 
 
 # Folders that others can reach ----------------------------------------------------------------------------

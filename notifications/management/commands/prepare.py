@@ -22,6 +22,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from config.setting_up import alone_in
 from notifications.management.shell import ShellCommand
 
 ADMIN = "admin"
@@ -43,10 +44,11 @@ class Command(ShellCommand):
     def handle(self, *, greet: bool, **options: Any) -> None:
         settings.DATA_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
-            close_to_others(settings.DATA_DIR)
-            self.migrate()
-            self.collect_static_files()
-            self.create_admin(greet)
+            with alone_in(settings.DATA_DIR):
+                close_to_others(settings.DATA_DIR)
+                self.migrate()
+                self.collect_static_files()
+                self.create_admin(greet)
         except (OSError, DatabaseError) as error:
             if os.access(settings.DATA_DIR, os.W_OK):
                 raise
