@@ -176,3 +176,31 @@ async def test_a_head_that_begins_behind_a_long_body_is_not_taken_for_a_long_one
 
 def test_a_request_that_is_let_in_is_small_enough_to_be_kept_in_memory(settings):
     assert http.MAX_BODY_BYTES <= settings.FILE_UPLOAD_MAX_MEMORY_SIZE
+
+
+NO_REQUESTS = {
+    "two kinds of length": b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "two lengths": b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nContent-Length: 5\r\n\r\nbodyy",
+    "a length below nothing": b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
+    "line ends without a return": b"GET / HTTP/1.1\nHost: x\nX-One: 1\n\n",
+    "a NUL in a value": b"GET / HTTP/1.1\r\nHost: x\r\nX-One: 1\0\r\n\r\n",
+    "a NUL in a name": b"GET / HTTP/1.1\r\nHost: x\r\nX\0: 1\r\n\r\n",
+    "a space before the colon": b"GET / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding : chunked\r\n\r\n",
+    "HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    "CONNECT": b"CONNECT evil.example:443 HTTP/1.1\r\nHost: evil.example:443\r\n\r\n",
+    "TLS": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(range(64)) + b"\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("request_", NO_REQUESTS.values(), ids=NO_REQUESTS.keys())
+async def test_what_two_programs_could_read_differently_is_refused(request_):
+    """A proxy in front of us that reads it in another way could be made to take one client's request for another's."""
+    async with serving(app) as target:
+        reader, writer = await target.line()
+        writer.write(request_)
+
+        answer = await rest_of(reader)
+
+        assert answer.startswith(b"HTTP/1.1 400 ")
+        assert answer.count(b"HTTP/1.1 ") == 1
+        writer.close()
