@@ -138,7 +138,7 @@ def test_a_day_of_numbers_alone_is_refused_with_what_it_may_mean(text, days):
     assert str(refusal.value) == f"{text!r} may be read as another day: write it year first, {days}"
 
 
-@pytest.mark.parametrize("text", ["3/4", "03.04. 18:00", "3-4 at 9:00"])
+@pytest.mark.parametrize("text", ["3/4", "03.04. 18:00", "3-4 at 9:00", "3.4", "3.4 18:00", "3 4", "3. 4. 18:00"])
 def test_without_a_year_the_next_ones_are_named(monkeypatch, text):
     monkeypatch.setattr(times.timezone, "now", lambda: datetime(2026, 3, 20, 12, tzinfo=UTC))
 
@@ -149,6 +149,14 @@ def test_without_a_year_the_next_ones_are_named(monkeypatch, text):
 @pytest.mark.parametrize("text", ["2027/04/03 18:00", "2027-4-3 6pm", "2027.04.03 18:00", "3 apr 2027 18:00"])
 def test_a_day_with_its_year_first_or_its_month_in_words_has_one_meaning(text):
     assert moment(text) == datetime(2027, 4, 3, 18, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(("text", "hours"), [("1.5h", 1.5), ("in 2.5 hours", 2.5)])
+def test_a_span_with_a_point_is_no_day(monkeypatch, text, hours):
+    now = datetime(2026, 3, 20, 12, tzinfo=UTC)
+    monkeypatch.setattr(times.timezone, "now", lambda: now)
+
+    assert moment(text) == now + timedelta(hours=hours)
 
 
 @pytest.mark.parametrize("text", ["2027-28-03", "2027/02/30", "13/13/2027"])
