@@ -438,3 +438,28 @@ async def test_a_client_that_does_not_answer_pings_is_cut():
 
         assert b"\x89\x04" in await rest_of(reader)
         writer.close()
+
+
+BAD_FRAMES = {
+    "compressed, which nobody has agreed on": frame(1, b"x", rsv=0x40),
+    "another reserved bit": frame(1, b"x", rsv=0x10),
+    "an unknown kind": frame(3, b"x"),
+    "no mask": b"\x81\x01x",
+    "2^63 bytes": b"\x82\xff" + (2**63).to_bytes(8, "big") + bytes(4),
+    "2^62 bytes": b"\x82\xff" + (2**62).to_bytes(8, "big") + bytes(4),
+    "a ping in fragments": frame(9, b"x", fin=False),
+    "a ping of 126 bytes": frame(9, b"x" * 126),
+    "the middle of no message": frame(0, b"x"),
+}
+
+
+@pytest.mark.parametrize("bad", BAD_FRAMES.values(), ids=BAD_FRAMES.keys())
+async def test_a_frame_that_is_none_ends_the_socket(bad):
+    async with serving(echo) as target:
+        reader, writer = await target.socket()
+        writer.write(bad)
+
+        said = await rest_of(reader)
+
+        assert said == b"" or (said[0] == 0x88 and int.from_bytes(said[2:4], "big") in (1002, 1009))
+        writer.close()
