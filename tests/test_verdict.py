@@ -12,11 +12,11 @@ from tests.machine import ROOT
 PEOPLE = {"ada": frozenset({"everyone", "user:1"})}
 
 
-def entry(position, title="", *audiences, published=None, recalled=False, ends=False):
+def entry(position, title="", *audiences, published=None, recalled=False, ends=False, key=""):
     """A notice that stands at `position`; its id is where it was published first."""
     published = published or position
     to = frozenset(audiences or ("everyone",))
-    return Entry(published, title or f"notice {published}", to, published, position, recalled, ends)
+    return Entry(published, title or f"notice {published}", to, published, position, recalled, ends, key)
 
 
 def seen(kind, position=0, **values):
@@ -95,6 +95,24 @@ def test_a_recall_must_reach_whoever_was_shown_the_notice():
     assert faults_in([*ALL_THREE, notice(4, 1, flag=True)], ledger) == set()
     assert faults_in([*begin(), notice(2), notice(3), seen("beat", 4)], ledger) == set(), "it never saw the notice"
     assert faults_in([*ALL_THREE, seen("beat", 4)], ledger) == {"missing"}
+
+
+def test_a_recall_that_gets_no_place_in_the_log_is_lost():
+    ledger = Ledger(3, [entry(1, recalled=True), entry(2), entry(3)])
+
+    assert faults_in([*begin(), notice(2), notice(3)], ledger) == {"lost"}
+    waiting = Entry(1, "notice 1", frozenset({"everyone"}), 1, None, True, False)
+    assert "lost" in faults_in([*begin(), notice(2), notice(3)], Ledger(3, [waiting, entry(2), entry(3)]))
+
+
+def test_two_live_notices_of_one_key_for_the_same_audiences_are_found():
+    one, other = entry(2, key="disk"), entry(3, key="disk")
+
+    assert faults_in(ALL_THREE, Ledger(3, [entry(1), one, other])) == {"doubled"}
+    for fine in (entry(3, key="load"), entry(3, "", "everyone", "staff", key="disk"), entry(3, key="disk", ends=True)):
+        assert "doubled" not in faults_in(ALL_THREE, Ledger(3, [entry(1), one, fine]))
+    superseded = Ledger(4, [entry(1), entry(4, published=2, recalled=True, key="disk"), other])
+    assert faults_in([*ALL_THREE, notice(4, 2, flag=True)], superseded) == set()
 
 
 def test_a_position_that_nobody_took_is_found():

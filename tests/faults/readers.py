@@ -3,19 +3,22 @@
     python -m tests.faults.readers FOLDER FIRST-NUMBER ADDRESS…
 
 They keep cursor and stamp, answer heartbeats, come back as the page does, fetch the inbox after a reset; and they
-throw nothing away: what comes twice is written down twice. The first `slow` of them read about 1 KiB a second, the
-next `stuck` stop reading for good. A JSON object on the first line of standard input says how many, and whose sessions
-they use; lines after it are orders: `state`, `swallow up|down|both|none`, `stop`.
+throw nothing away: what comes twice is written down twice. The first `MARKING` of all also mark seen or read what they
+were sent. The first `slow` of them read about 1 KiB a second, the next `stuck` stop reading for good. A JSON object on
+the first line of standard input says how many, and whose sessions they use; lines after it are orders: `state`,
+`swallow up|down|both|none`, `stop`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import random
 import re
 import socket
 import sys
+import urllib.parse
 from collections.abc import Callable, Coroutine
 from html import unescape
 from pathlib import Path
@@ -34,6 +37,10 @@ GRACE_SECONDS = 10
 FETCHES_AT_ONCE = 20
 SLOW_SECONDS = 4.0  # between two reads of up to 4 KiB
 FOR_GOOD_SECONDS = 1e6
+MARKING = 10  # readers, about 4 deeds a second together: each takes a busy machine 30 ms, more would test its speed
+MARK_WITHIN_SECONDS = 5.0  # the page gathers for up to 10 s, at random
+MARKED_AT_ONCE = 100  # a frame takes 500
+CSRF_TOKEN = "x" * 32  # the cookie and the form must have the same
 
 
 class Body(Struct):
@@ -52,6 +59,7 @@ class Frame(Struct):
     resumed: bool = False
     heartbeat: float = 25
     retry_ms: int = 0
+    changes: int = 0
     notice: Body | None = None
 
 
@@ -80,6 +88,7 @@ class Reader:
         self._silence = 35.0
         self.is_live = False
         self.stopped = False
+        self._on_screen: list[int] = []  # and not yet marked
 
     @property
     def is_stuck(self) -> bool:
@@ -145,6 +154,10 @@ class Reader:
                 sent = float(frame.notice.body.partition(" ")[0] or 0)
                 self._note("notice", frame.position, frame.notice.id, frame.notice.recalled, sent)
                 self.position = max(self.position, frame.position)
+                if self.number < MARKING and not frame.notice.recalled:
+                    self._show(frame.notice.id)
+            case "inbox":
+                self._stamp = f"{frame.changes}-{self._stamp.rpartition('-')[2]}"
             case "heartbeat":
                 self._note("beat", frame.position)
                 self.position = max(self.position, frame.position)
@@ -165,6 +178,25 @@ class Reader:
                 self._crowd.begin(self._fetch())
             case "bye":
                 self._come_back_seconds = frame.retry_ms / 1000
+
+    def _show(self, notice: int) -> None:
+        """It is on the screen, and is marked with what else comes within some seconds."""
+        if not self._on_screen:
+            wait = random.random() * MARK_WITHIN_SECONDS
+            asyncio.get_running_loop().call_later(wait, lambda: self._crowd.begin(self._mark()))
+        self._on_screen.append(notice)
+
+    async def _mark(self) -> None:
+        """Seen, or read. What cannot be marked now is given up: it is not what is judged."""
+        ids, self._on_screen = self._on_screen[:MARKED_AT_ONCE], []
+        if random.random() < 0.5:
+            if self._wire and self.is_live:
+                self._wire.say(json.dumps({"type": "seen", "ids": ids}).encode())
+            return
+        with contextlib.suppress(OSError, TimeoutError, asyncio.IncompleteReadError, IndexError):
+            async with asyncio.timeout(OPEN_WITHIN_SECONDS):
+                host, port = self.address
+                await post(*self._crowd.way_to(host, port), "/read/", self._headers, [("id", id_) for id_ in ids])
 
     def _lost(self, code: int) -> None:
         self._wire = None
@@ -216,11 +248,24 @@ async def narrow_line(host: str, port: int) -> socket.socket:
 
 async def get(host: str, port: int, path: str, headers: dict[str, str]) -> str:
     """The body of a page; an empty one for anything but 200."""
+    lines = [f"GET {path} HTTP/1.1", f"Host: {host}:{port}", "Accept: text/html"]
+    return await request(host, port, lines, headers)
+
+
+async def post(host: str, port: int, path: str, headers: dict[str, str], form: list[tuple[str, object]]) -> str:
+    """Fill in a form, as a script of the page does."""
+    body = urllib.parse.urlencode([("csrfmiddlewaretoken", CSRF_TOKEN), *form])
+    lines = [f"POST {path} HTTP/1.1", f"Host: {headers['Origin'].removeprefix('http://')}", "Accept: application/json"]
+    lines += ["Content-Type: application/x-www-form-urlencoded", f"Content-Length: {len(body)}"]
+    cookies = {"Cookie": f"{headers['Cookie']}; csrftoken={CSRF_TOKEN}"}
+    return await request(host, port, lines, headers | cookies, body)
+
+
+async def request(host: str, port: int, lines: list[str], headers: dict[str, str], body: str = "") -> str:
     reader, writer = await asyncio.open_connection(host, port)
     try:
-        lines = [f"GET {path} HTTP/1.1", f"Host: {host}:{port}", "Connection: close", "Accept: text/html"]
-        lines += [f"{name}: {value}" for name, value in headers.items()]
-        writer.write("\r\n".join(lines).encode() + b"\r\n\r\n")
+        lines = [*lines, "Connection: close", *(f"{name}: {value}" for name, value in headers.items())]
+        writer.write(("\r\n".join(lines) + "\r\n\r\n" + body).encode())
         answer = await reader.read()
     finally:
         writer.close()

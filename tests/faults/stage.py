@@ -73,7 +73,7 @@ from notifications.models import Notice
 rows = Notice.objects.prefetch_related("postings")
 print(json.dumps({"head": head().position, "entries": [
     [n.pk, n.title, [p.audience for p in n.postings.all()], n.published, n.position, n.recalled_at is not None,
-     n.expires_at is not None]
+     n.expires_at is not None, n.key]
     for n in rows.iterator(chunk_size=2000)
 ]}))
 """
@@ -242,6 +242,11 @@ class Stage:
                 number = len(self._writers)
                 arguments = [str(self.folder), door, f"{door}-{number}", str(rate), str(self.seed * 1000 + number)]
                 self._writers.append(self.run("tests.faults.writers", *arguments))
+        # On a busy machine sixteen that start at once take longer than a scene lasts.
+        self.until(self._all_write, 60, "all senders have started")
+
+    def _all_write(self) -> bool:
+        return len(list(self.folder.glob("writer-*.jsonl"))) >= len(self._writers)
 
     def writers_left(self) -> int:
         return sum(writer.poll() is None for writer in self._writers)
@@ -346,6 +351,7 @@ class Stage:
         self.notes.close()
         verdict = judge_folder(self.folder, stuck=self.stuck_readers)
         verdict.figures = self.figures
+        self.promise(verdict.notices > 0, "no notice was sent, which proves nothing")
         verdict.broken_promises += self.broken_promises + noise_in(self.server.log, self._asked["servers"])
         return verdict
 

@@ -22,6 +22,7 @@ class Entry:
     position: int | None
     recalled: bool
     ends: bool  # it has expired, or may have during the run
+    key: str = ""
 
 
 @dataclass(frozen=True)
@@ -178,6 +179,8 @@ class Page:
                     verdict.missing.append(f"{self.name}: {ledger.by_id[notice].title!r} at {published}")
         for notice in self.shown:
             entry = ledger.by_id.get(notice)
+            if entry is None:
+                verdict.rolled_back.append(f"{self.name}: shows notice {notice}, which is not in the database")
             if entry and entry.recalled and entry.position and self.place and entry.position <= self.place:
                 verdict.missing.append(f"{self.name}: the recall of {entry.title!r}")
         if self.place is None or self.place < ledger.head:
@@ -212,10 +215,25 @@ def _check_sending(ledger: Ledger, sent: Iterable[Sent], verdict: Verdict) -> No
             verdict.lost.append(f"{each.door} was told that {each.title!r} is stored; it is not")
         elif each.outcome in ("rolled back", "refused") and entry is not None:
             verdict.rolled_back.append(f"{each.door}: {each.title!r} is stored although it was {each.outcome}")
+    _check_keys(ledger, verdict)
     for entry in ledger.entries:  # also what a sender has stored that died before it could write that down
         if entry.published is None and not entry.recalled and not entry.ends:
             verdict.lost.append(f"{entry.title!r} is stored, and was never published")
+        elif entry.published is not None and entry.recalled and entry.position in (None, entry.published):
+            verdict.lost.append(f"the recall of {entry.title!r} is stored, and was never published")
     verdict.skipped += [f"position {position}" for position in ledger.skipped_positions()]
+
+
+def _check_keys(ledger: Ledger, verdict: Verdict) -> None:
+    """A newer notice takes the place of an earlier one with its key and audiences: only one of them is live."""
+    live: dict[tuple[str, frozenset[str]], str] = {}
+    for entry in ledger.entries:
+        if not entry.key or entry.published is None or entry.recalled or entry.ends:
+            continue
+        other = live.setdefault((entry.key, entry.audiences), entry.title)
+        if other != entry.title:
+            both = f"{other!r} and {entry.title!r}"
+            verdict.doubled.append(f"{both} are both live, with the key {entry.key!r} for {sorted(entry.audiences)}")
 
 
 def percentile(values: list[float], share: float) -> float:

@@ -29,7 +29,7 @@ from typing import Any
 
 from tests.faults.history import Record, Sent, now
 
-ROLLED_BACK, COMMITS_LATE, RECALLS, SUPERSEDES, WAITS, DIES = 0.1, 0.2, 0.05, 0.05, 0.05, 0.0
+ROLLED_BACK, COMMITS_LATE, RECALLS, SUPERSEDES, WAITS, DIES = 0.1, 0.2, 0.05, 0.1, 0.05, 0.0
 LATE_SECONDS = 0.03
 PAGE_SECONDS = 15
 
@@ -47,7 +47,7 @@ class Writer:
         self._audiences: list[str] = self._given["audiences"]
         self._door, self._name, self._rate = door, name, rate
         self.chance = random.Random(seed)
-        self._count = 0
+        self._count = self._with_key = 0
         self._send: Callable[[str, str], str] = {
             "python": self._python,
             "admin": self._page("/admin/notifications/notice/add/"),
@@ -110,7 +110,9 @@ class Writer:
                 values["publish_at"] = timezone.now() + timedelta(seconds=self.chance.random() * 2)
                 values["body"] = "0"  # late on purpose
             elif dice > 1 - WAITS - SUPERSEDES:
-                values["key"] = f"status of {self._name}"
+                # Each key is used twice: a third notice would make up for a first one that the second has left.
+                self._with_key += 1
+                values |= {"key": f"{self._name}, {self._with_key // 2}", "audiences": ["everyone"]}
             if self.chance.random() < self._given.get("dies", DIES):
                 with transaction.atomic():
                     transaction.on_commit(lambda: os.kill(os.getpid(), signal.SIGKILL))
