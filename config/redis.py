@@ -10,7 +10,7 @@ import stat
 import tempfile
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 from redis.asyncio.retry import Retry as AsyncRetry
@@ -70,7 +70,7 @@ def channel_layer(url: str) -> dict[str, Any]:
     """Django's CHANNEL_LAYERS entry for one address."""
     if url == NO_LAYER:
         return {"BACKEND": "channels.layers.InMemoryChannelLayer"}
-    if not url.startswith(SCHEMES):
+    if not url.startswith(SCHEMES) or not _has_port(url):
         raise ImproperlyConfigured(
             f"REDIS_URL={url!r}: use redis://host:port/0, rediss://…, unix:///path/to.sock, "
             f"or {NO_LAYER} for no layer (servers then poll the log)"
@@ -89,6 +89,15 @@ def channel_layer(url: str) -> dict[str, Any]:
         "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
         "CONFIG": {"prefix": "notices", "hosts": [host]},
     }
+
+
+def _has_port(url: str) -> bool:
+    """Whether the port, where there is one, is a number."""
+    try:
+        urlsplit(url).port  # noqa: B018  # it is read when it is asked for
+    except ValueError:
+        return False
+    return True
 
 
 def _keepalive() -> dict[int, int]:

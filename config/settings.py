@@ -6,9 +6,11 @@ generated SECRET_KEY); the real environment wins.
 
 from __future__ import annotations
 
+import logging
 import re
 from pathlib import Path
 from typing import Any
+from zoneinfo import available_timezones
 
 import environ
 from csp.constants import NONE, SELF
@@ -16,13 +18,14 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 
 from config import redis, sqlite
+from config.environment import Environment, read_file
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
-env = environ.Env()
+env = Environment()
 DATA_DIR = Path(env.str("DATA_DIR", default="") or BASE_DIR / "var").absolute()
 DATA_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
-environ.Env.read_env(DATA_DIR / ".env")
+read_file(DATA_DIR / ".env")
 
 # Security -------------------------------------------------------------------------------------------------
 
@@ -36,6 +39,11 @@ SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
 DEBUG = env.bool("DEBUG", default=False)
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+for origin in CSRF_TRUSTED_ORIGINS:
+    if not re.fullmatch(r"https?://[^/?#@\s]+", origin):
+        raise ImproperlyConfigured(
+            f"CSRF_TRUSTED_ORIGINS={origin}: write scheme, host and port alone, such as https://www.example.com"
+        )
 
 # Behind TLS: cookies only over https, and browsers told to stay there.
 HTTPS_ONLY = env.bool("HTTPS_ONLY", default=False)
@@ -127,9 +135,9 @@ def mail(url: str) -> dict[str, Any]:
     """Django's settings for one URL of a mail server."""
     try:
         return env.email_url_config(url) if url else {}
-    except ImproperlyConfigured as error:
+    except (ImproperlyConfigured, ValueError):  # which would quote a part of the password
         choices = "smtp+tls://USER:PASSWORD@HOST:587 or smtp://HOST:25"
-        raise ImproperlyConfigured(f"EMAIL_URL={url.split(':')[0]}:…: use {choices}") from error
+        raise ImproperlyConfigured(f"EMAIL_URL={url.split(':')[0]}:…: use {choices}") from None
 
 
 globals().update(mail(EMAIL_URL))
@@ -141,21 +149,31 @@ EMAIL_TIMEOUT = 20
 DATABASE_URL = env.str("DATABASE_URL", default="")
 
 
+def parsed(url: str) -> dict[str, Any]:
+    """The parts of a database URL; nothing where it is none of a kind that we know."""
+    if not url.startswith(("postgres:", "postgresql:", "sqlite:")):
+        return {}
+    try:
+        return dict(environ.Env.db_url_config(url))
+    except ValueError:  # which would quote a part of the password
+        return {}
+
+
 def database(url: str) -> dict[str, Any]:
     """Django's settings for one database URL: PostgreSQL with a pool, SQLite fit for several processes.
 
     Without a URL it is SQLite in DATA_DIR, whose path may have any character, also those that end a URL's path.
     """
-    in_data_dir = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(DATA_DIR / "db.sqlite3")}
-    settings: dict[str, Any] = environ.Env.db_url_config(url) if url else in_data_dir
-    if "postgresql" in settings["ENGINE"]:
+    in_data_dir: dict[str, Any] = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(DATA_DIR / "db.sqlite3")}
+    settings = parsed(url) if url else in_data_dir
+    if "postgresql" in settings.get("ENGINE", ""):
         settings["OPTIONS"] = {
             # 4 threads serve the sockets, the rest is for pages; wait 5 s for a free connection, then say so.
             "pool": {"min_size": 1, "max_size": env.int("DATABASE_POOL_SIZE", default=8), "timeout": 5},
             "connect_timeout": 5,
         }
         settings["CONN_HEALTH_CHECKS"] = True
-    elif "sqlite" in settings["ENGINE"]:
+    elif settings:
         settings["OPTIONS"] = {
             "timeout": 20,
             # A read that turns into a write cannot wait for its turn: 18–28 % "database is locked" without this.
@@ -192,9 +210,6 @@ WS_ANONYMOUS_CONNECTIONS = env.int("WS_ANONYMOUS_CONNECTIONS", default=200)
 WS_ANONYMOUS_PER_ADDRESS = env.int("WS_ANONYMOUS_PER_ADDRESS", default=20)
 WS_ANONYMOUS_MAX_BYTES = env.int("WS_ANONYMOUS_MAX_BYTES", default=8192)  # their largest message; 0 = WS_MAX_BYTES
 WS_ECHO_SIGN_IN = env.bool("WS_ECHO_SIGN_IN", default=False)  # the echo is for people who have signed in
-for name in ("WS_ANONYMOUS_CONNECTIONS", "WS_ANONYMOUS_PER_ADDRESS", "WS_ANONYMOUS_MAX_BYTES"):
-    if globals()[name] < 0:
-        raise ImproperlyConfigured(f"{name}={globals()[name]}: 0 (off) is the least")
 HEARTBEAT_SECONDS = env.float("HEARTBEAT_SECONDS", default=25.0)  # below the 60 s that many proxies allow
 HEARTBEAT_ANSWER_SECONDS = env.float("HEARTBEAT_ANSWER_SECONDS", default=10.0)
 LOG_LOOK_SECONDS = env.float("LOG_LOOK_SECONDS", default=1.5)  # how often a hub checks the log itself
@@ -213,6 +228,8 @@ LANGUAGE_COOKIE_HTTPONLY = True
 LANGUAGE_COOKIE_SAMESITE = "Lax"
 LANGUAGE_COOKIE_SECURE = HTTPS_ONLY
 TIME_ZONE = env.str("TIME_ZONE", default="") or "UTC"
+if TIME_ZONE not in available_timezones():
+    raise ImproperlyConfigured(f"TIME_ZONE={TIME_ZONE}: use a name such as Europe/Berlin, Asia/Shanghai or UTC")
 USE_TZ = True
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 1100  # a deed names up to 1,000 notices
 FILE_UPLOAD_MAX_MEMORY_SIZE = 4 * 1_048_576  # as large as a request may be (live/http.py): none is spooled to a disk
@@ -227,6 +244,9 @@ STORAGES = {
     },
 }
 
+LOG_LEVEL = env.str("LOG_LEVEL", default="").upper() or "INFO"
+if LOG_LEVEL not in logging.getLevelNamesMapping():
+    raise ImproperlyConfigured(f"LOG_LEVEL={LOG_LEVEL}: use DEBUG, INFO, WARNING or ERROR")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -244,7 +264,7 @@ LOGGING = {
         # Strangers asking for what is not there are no news.
         "django.request": {"level": "ERROR", "filters": ["database_away"]},
         "uvicorn.error": {"filters": ["no_fault"]},
-        "notifications": {"level": env.str("LOG_LEVEL", default="INFO")},
+        "notifications": {"level": LOG_LEVEL},
         # A layer that is away, or a stranger who knocks, is said once a minute and without a traceback.
         "channels_redis.pubsub": {"filters": ["once_a_minute"]},
         "notifications.doorbell": {"filters": ["once_a_minute"]},
@@ -253,7 +273,11 @@ LOGGING = {
         "notifications.live.hub": {"filters": ["once_a_minute"]},
         "notifications.live.rounds": {"filters": ["once_a_minute"]},
         "notifications.live.warden": {"filters": ["once_a_minute"]},
+        "notifications.live.sightings": {"filters": ["once_a_minute"]},
         "notifications.deeds": {"filters": ["once_a_minute"]},
+        "notifications.seeing": {"filters": ["once_a_minute"]},
+        "notifications.sending": {"filters": ["once_a_minute"]},
+        "config.sign_in": {"filters": ["once_a_minute"]},
         "notifications.log": {"filters": ["once_a_minute"]},
     },
 }

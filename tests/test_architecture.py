@@ -12,7 +12,7 @@ from tests.machine import ROOT
 
 # From the ground up; a module may import those above it in this list. A line is a storey: those on it keep apart.
 STOREYS = [
-    {"config.redis", "config.sqlite", "config.setting_up"},
+    {"config.redis", "config.sqlite", "config.setting_up", "config.environment"},
     {"config.logs", "config.errors", "config.probes", "config.static", "config.settings"},
     {"notifications.texts"},
     {"notifications.models", "notifications.prepared", "notifications.sessions", "notifications.addresses"},
