@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 
 import pytest
 from django.db import OperationalError
@@ -61,14 +62,18 @@ def test_what_comes_within_a_moment_is_written_together(written):
     assert written == [{1: ({5, 6}, 4), 2: (set(), 9)}, {1: (set(), 10)}]
 
 
-def test_no_transaction_is_for_more_than_five_hundred_people(written):
+def test_all_who_wait_are_written_in_one_round_and_64_of_them_in_a_transaction(written, monkeypatch):
+    monkeypatch.setattr(module, "TOGETHER_SECONDS", 0.5)
+
     async def life(sightings):
-        for user in range(1201):
+        for user in range(201):
             sightings.note(user, [], 1)
-        await eventually(lambda: sum(map(len, written)) == 1201)
+        began = time.monotonic()
+        await eventually(lambda: sum(map(len, written)) == 201)
+        assert time.monotonic() - began < 1.5, "four rounds take two seconds"
 
     lived(life)
-    assert [len(batch) for batch in written] == [500, 500, 201]
+    assert [len(batch) for batch in written] == [64, 64, 64, 9]
 
 
 def test_while_the_database_is_away_nothing_is_lost_and_nothing_is_said_at_length(written, caplog):

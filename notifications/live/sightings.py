@@ -14,8 +14,8 @@ from notifications.seeing import Sighting
 
 logger = logging.getLogger(__name__)
 
-TOGETHER_SECONDS = 1.0  # pages spread what they say over 10 s, so that many are written together
-PEOPLE_AT_ONCE = 500  # in one transaction
+TOGETHER_SECONDS = 1.0  # pages spread what they say over 20 s, so that many are written together
+PEOPLE_AT_ONCE = 64  # in one transaction; 500 held up SQLite and the event loop for 20 ms
 MOST_IDS = 1000  # of one person that may wait; a page says again what is lost
 TRIES = 3
 LAST_SECONDS = 3.0  # for what is left when the server stops
@@ -40,7 +40,8 @@ class Sightings:
         while True:
             await self._wanted.wait()
             await asyncio.sleep(TOGETHER_SECONDS)
-            await self._write_some()
+            for _ in range(0, len(self._waiting), PEOPLE_AT_ONCE):
+                await self._write_some()
 
     async def finish(self) -> None:
         """Write what is left: the server stops, and its pages may be gone for good."""

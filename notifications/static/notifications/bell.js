@@ -259,7 +259,7 @@ class NoticeBell extends HTMLElement {
     return [...this.shadowRoot.querySelectorAll('.notice[data-seen="false"]')]
   }
 
-  /** Count them out at once, and say so within 10 s, unless another tab does. */
+  /** Count them out at once, and say so within 20 s, unless another tab does. */
   #see(sights, isToSay = true) {
     this.#left(sights)
     if (isToSay) this.#sightings.note(sights, this.#tally.count === 0 ? this.#socket.position : 0)

@@ -2,7 +2,7 @@
 
 const ANSWER_WITHIN_MS = 10_000
 const AGAIN_AFTER_MS = 5_000 // while the socket lives and a request failed all the same
-const SAY_SEEN_WITHIN_MS = 10_000 // at random: everybody sees a broadcast in the same moment
+const SAY_SEEN_WITHIN_MS = 20_000 // at random: everybody sees a broadcast in the same moment
 const MOST_IDS = 500 // in one request
 const TOLD_AS = { read: ["read"], unread: ["marked_unread", "unarchived"], archive: ["archived"], unarchive: ["unarchived"] }
 
@@ -154,7 +154,7 @@ export class Deeds extends EventTarget {
 }
 
 /**
- * Says what was on the screen: together, within 10 s, or at once when nobody looks any more; and again on each new
+ * Says what was on the screen: together, within 20 s, or at once when nobody looks any more; and again on each new
  * connection, until a frame names it. Through the socket where there is one: a request is a transaction of its own.
  */
 export class Sightings {
