@@ -197,7 +197,7 @@ CHANNEL_LAYERS = {"default": redis.channel_layer(REDIS_URL)}
 HOST = env.str("HOST", default="") or "127.0.0.1"
 PORT = env.int("PORT", default=8000)
 WS_MAX_BYTES = env.int("WS_MAX_BYTES", default=1_048_576)  # largest inbound message
-WS_RATE_LIMIT = env.int("WS_RATE_LIMIT", default=10)  # inbound frames a second, each socket; 0 = off
+WS_RATE_LIMIT = env.int("WS_RATE_LIMIT", default=10)  # inbound frames a second, each socket; 0 = no limit
 WS_ALLOWED_ORIGINS = env.list("WS_ALLOWED_ORIGINS", default=[])  # beside the page's own
 for origin in WS_ALLOWED_ORIGINS:
     if not re.fullmatch(r"https?://[^/?#@\s]+", origin):  # browsers send no path with it, so it would match nothing
@@ -205,7 +205,7 @@ for origin in WS_ALLOWED_ORIGINS:
             f"WS_ALLOWED_ORIGINS={origin!r}: write scheme, host and port alone, such as https://www.example.com"
         )
 WS_CONNECTIONS_PER_USER = env.int("WS_CONNECTIONS_PER_USER", default=20)
-# Echo sockets of people who have not signed in, in each server process; 0 = off, but a quarter of all descriptors.
+# Echo sockets of people who have not signed in, in each server process; 0 = no limit, but a quarter of all descriptors.
 WS_ANONYMOUS_CONNECTIONS = env.int("WS_ANONYMOUS_CONNECTIONS", default=200)
 WS_ANONYMOUS_PER_ADDRESS = env.int("WS_ANONYMOUS_PER_ADDRESS", default=20)
 WS_ANONYMOUS_MAX_BYTES = env.int("WS_ANONYMOUS_MAX_BYTES", default=8192)  # their largest message; 0 = WS_MAX_BYTES

@@ -117,6 +117,10 @@ class WriteForm(forms.Form):
         return None
 
 
+# 03/04/2027 is the 3rd of April to one, the 4th of March to another. The second is how the Chinese calendar writes.
+YEAR_FIRST = ("%Y-%m-%d", "%Y/%m/%d", "%Y年%m月%d日")
+
+
 class TimeOfDayField(forms.TimeField):
     """Also with an offset, `02:30+01:00`, for an hour that comes twice."""
 
@@ -132,8 +136,12 @@ class MomentField(forms.SplitDateTimeField):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        words = {"invalid": self.error_messages["invalid_time"]}
-        self.fields = (self.fields[0], TimeOfDayField(required=False, error_messages=words))
+        day = {"invalid": _("Write the day year first, such as 2027-04-03.")}
+        hour = {"invalid": self.error_messages["invalid_time"]}
+        self.fields = (
+            forms.DateField(required=False, input_formats=YEAR_FIRST, error_messages=day),
+            TimeOfDayField(required=False, error_messages=hour),
+        )
 
     def compress(self, data_list: Any) -> datetime | None:
         if not data_list or any(part in self.empty_values for part in data_list):

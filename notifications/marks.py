@@ -24,7 +24,10 @@ def listen() -> None:
 
 
 def marks_of(users: Collection[User]) -> dict[int, ReadMark]:
-    """The marks of these people, by their ids. One query; three where an account was made without Django's signals."""
+    """The marks of these people, by their ids: one query.
+
+    For accounts that no signal told of, two more and one for each of them; once.
+    """
     marks = _marks(users)
     late = [user for user in users if user.pk not in marks or marks[user.pk].joined is None]
     if late:

@@ -315,13 +315,14 @@ class Receipt(models.Model):
 class ReadMark(models.Model):
     """Where one person stands in the log.
 
-    What was sent to everyone at or below `joined` was before their time; see marks.py. Everything published at or below
-    `through` is read by them: "mark all read" is one row.
+    What was sent to everyone at or below `joined` was before their time; see marks.py.
+
+    Everything published at or below `through` is read by them, except what they have marked unread by a change later
+    than `through_change`, which moved the mark. "Mark all read" is one row.
 
     Everything published at or below `seen_through` was on a screen, although no receipt says so: whoever has seen a
     broadcast moves one number of their own row. What is read is seen, so the higher of both marks counts.
 
-    Not what they have marked unread since: by a change later than `through_change`, which moved the mark.
     `changes` counts each time this person has changed their inbox, here or by receipts: a page that knows another
     number has missed some of it.
     """

@@ -16,6 +16,10 @@ EXAMPLES = "2026-12-24T18:00, +30m, 2h, 'tomorrow 09:00'"
 _CLOCK = re.compile(r"\d{1,2}(:\d{2}){0,2}\s*([ap]\.?m\.?)?", re.IGNORECASE)
 _UNIT = r"(?:s(?:ec(?:ond)?)?|m(?:in(?:ute)?)?|h(?:r|our)?|d(?:ay)?|w(?:ee)?k?|mo(?:nth)?|y(?:ea)?r?)s?"
 _SPAN = re.compile(rf"(\+|-|in\s)?\s*((?:(?:\d+\s*|an?\s+){_UNIT}\s*)+)(?:from\s+now)?", re.IGNORECASE)
+_LENGTH = re.compile(rf"\d\s*{_UNIT}\b", re.IGNORECASE)
+# "monday at 9" would be the first of September, and "friday 18" the next Friday that is an 18th.
+_BARE_HOUR = re.compile(r"\b(today|tomorrow|tonight|(mon|tues|wednes|thurs|fri|satur|sun)day)\s+(at\s+)?\d{1,2}$", re.I)
+_PASSED_OVER = re.compile(r"\d{4}-\d{2}-\d{2}|\.\d+|(utc|gmt)?\s*[+-]\d{1,2}(:?\d{2})?$", re.IGNORECASE)
 _YEAR_FIRST = re.compile(r"(?<!\d)(\d{4})\s*([./-])\s*(\d{1,2})\s*\2\s*(\d{1,2})(?!\d)")
 _NUMERIC_DAYS = (
     re.compile(r"(?<![\d:./+-])(\d{1,2})\s*([./\\,\s-])\s*(\d{1,2})\s*\2\s*(\d{4}|\d{2})(?![\d:])"),  # 03/04/2027
@@ -87,7 +91,16 @@ def _in_words(text: str) -> datetime | None:
     # An hour that has struck already is tomorrow's. On the last of a month dateparser would take the first of it.
     is_clock = _CLOCK.fullmatch(text) is not None
     meant = _parsed(text, now, prefer="current_period" if is_clock else "future")
+    if meant and (_BARE_HOUR.search(text) or not _has_every_number(meant, text)):
+        return None
     return meant + timedelta(days=1) if meant and is_clock and meant <= now else meant
+
+
+def _has_every_number(found: datetime, text: str) -> bool:
+    """Whether it has all that ``text`` says in numbers: of "tomorrow 25:00" dateparser takes the first word alone."""
+    shown = {found.day, found.hour, found.hour % 12 or 12, found.minute, found.second, found.year, found.year % 100}
+    is_span = _LENGTH.search(text) is not None  # in 2.5 hours
+    return is_span or all(int(number) in shown for number in re.findall(r"\d+", _PASSED_OVER.sub("", text)))
 
 
 def _from_now(span: re.Match[str]) -> datetime | None:

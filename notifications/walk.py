@@ -174,12 +174,12 @@ def count_archived(walker: Walker, through: int, most: int) -> int:
 
 
 def _unread(walker: Walker) -> Clause:
-    """Of what was published above the read mark."""
+    """Without a receipt that says it was read; only for what was published above the read mark."""
     return Clause(f"NOT EXISTS ({_receipt('read_at IS NOT NULL')})", walker.user_id)
 
 
 def unseen(walker: Walker) -> Clause:
-    """Of what was published above the read mark."""
+    """Published above both marks, and without any receipt."""
     return Clause(f"notice.published > %s AND NOT EXISTS ({_receipt('TRUE')})", walker.seen_floor, walker.user_id)
 
 

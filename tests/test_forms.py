@@ -193,7 +193,7 @@ def test_the_admins_form_adds_up_all_kinds_of_audience():
         ({"everyone": ""}, "__all__", "at least one audience"),
         ({"expires_at_0": "2020-01-01", "expires_at_1": "10:00"}, "expires_at", "past"),
         ({"publish_at_0": "2020-01-01", "publish_at_1": "10:00"}, "publish_at", "past"),
-        ({"publish_at_0": "2999-02-30", "publish_at_1": "10:00"}, "publish_at", "valid date"),
+        ({"publish_at_0": "2999-02-30", "publish_at_1": "10:00"}, "publish_at", "year first"),
         ({"publish_at_0": "2999-02-03"}, "publish_at", "valid time"),
         ({"key": "k" * 201}, "key", "200"),
         ({"key": "bell\x07"}, "key", "U+0007"),
@@ -232,6 +232,21 @@ def test_the_hour_that_comes_twice_can_be_chosen_by_its_offset(settings):
 
     assert form.is_valid(), form.errors
     assert form.cleaned_data["publish_at"] == datetime(2027, 10, 31, 1, 30, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("day", ["2997-04-03", "2997/04/03", "2997年04月03日"])
+def test_a_day_may_be_written_as_the_calendar_writes_it_in_either_language(day):
+    form = filled(ComposeForm, publish_at_0=day, publish_at_1="10:00")
+
+    assert form.is_valid(), form.errors
+    assert form.cleaned_data["publish_at"] == datetime(2997, 4, 3, 10, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("day", ["03/04/2997", "3.4.2997", "04/03/97", "2999-02-30"])
+def test_another_day_is_asked_for_year_first(day):
+    form = filled(ComposeForm, publish_at_0=day, publish_at_1="10:00")
+
+    assert "Write the day year first, such as 2027-04-03." in str(form.errors["publish_at"])
 
 
 def test_an_inactive_person_cannot_be_picked():

@@ -199,3 +199,42 @@ def test_a_span_is_as_long_as_it_says_whatever_the_clocks_do(settings, monkeypat
     monkeypatch.setattr(times.timezone, "now", lambda: now)
 
     assert moment(text) == now + timedelta(hours=1)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "monday at 9",
+            "friday at 18",
+            "Tomorrow at 9",
+            "tomorrow 9",
+            "tomorrow 24:00",
+            "today 25:00",
+            "tomorrow 25:00",
+        ),
+        *("3rd 4", "tomorrow 18.30", "friday 12:75", "24 december 25:00"),
+    ],
+)
+def test_words_of_which_a_number_would_be_passed_over_are_refused(text):
+    with pytest.raises(UnknownTime):
+        moment(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("monday 9:00", "2026-12-07 09:00"),
+        ("tomorrow at 9am", "2026-12-02 09:00"),
+        ("tomorrow at 12:30 am", "2026-12-02 00:30"),
+        ("friday 18:30", "2026-12-04 18:30"),
+        ("24 Dec 2026 18:00", "2026-12-24 18:00"),
+        ("December 24th at 6 pm", "2026-12-24 18:00"),
+        ("24 dec 18:00 +02:00", "2026-12-24 16:00"),
+        ("2027/04/03 18:00:15", "2027-04-03 18:00:15"),
+    ],
+)
+def test_words_with_all_their_numbers_are_understood(monkeypatch, text, meant):
+    monkeypatch.setattr(times.timezone, "now", lambda: datetime(2026, 12, 1, 3, 47, tzinfo=UTC))
+
+    assert moment(text).astimezone(UTC) == datetime.fromisoformat(meant).replace(tzinfo=UTC)

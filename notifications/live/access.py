@@ -163,7 +163,7 @@ class Knock:
 def answers_to(knocks: Iterable[Knock]) -> dict[Knock, Arrival | None]:
     """Who signed in with these sessions; None for nobody. Six queries for all of them, and one for each unread count.
 
-    Only reads: a handshake never changes, extends or deletes a session.
+    A handshake never changes, extends or deletes a session; it writes only the mark of an account that has none yet.
     """
     knocks = set(knocks)
     sessions = _live_sessions({knock.session_key for knock in knocks if knock.session_key})
@@ -202,7 +202,7 @@ class Finding:
 def look_again(readers: Iterable[Reader]) -> dict[Reader, Finding]:
     """Whether these readers may still be here, and what they may see now: five queries for all of them.
 
-    Only reads, like `arrival_with`.
+    Only reads.
     """
     readers = set(readers)
     users = {user.pk: user for user in get_user_model().objects.filter(pk__in={r.user_id for r in readers})}

@@ -69,7 +69,9 @@ class EchoConsumer(AsyncConsumer):  # type: ignore[misc]
                     return
                 await _echo(scope, receive, send)
         except Full as full:
-            logger.warning("Refused an echo socket: %s (see WS_ANONYMOUS_CONNECTIONS in README.md)", full)
+            logger.warning(
+                "Refused an echo socket: %s (see WS_CONNECTIONS_PER_USER and WS_ANONYMOUS_… in README.md)", full
+            )
             sentence = "Too many echo sockets are open; close one of them, or come back later."
             await refuse_handshake(scope, send, 429, sentence)
 

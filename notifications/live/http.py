@@ -12,7 +12,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from notifications.live.websocket import DIRECT, NoticeProtocol
 
-REQUEST_SECONDS = 20  # for a whole request, with its body: the largest that we take are a few KiB
+REQUEST_SECONDS = 20  # for a whole request with its body, of which most have a few KiB
 MAX_HEAD_BYTES = 65_536
 MAX_BODY_BYTES = 4 * 1_048_576  # 10,000 selected people in the admin are 0.3 MB
 REFUSAL_SECONDS = 2  # in which a client that still sends may read why it was refused

@@ -68,7 +68,7 @@ class Sightings:
             self._failures.pop(user_id, None)
 
     def _put_back(self, batch: dict[int, Sighting], error: DatabaseError) -> None:
-        logger.warning("What %d people have seen could not be stored yet: %s", len(batch), error)
+        logger.warning("What %d people have seen could not be stored, and is tried three times: %s", len(batch), error)
         for user_id, sighting in batch.items():
             self._failures[user_id] = self._failures.get(user_id, 0) + 1
             if self._failures[user_id] < TRIES:
