@@ -51,6 +51,7 @@ def send(quick: bool) -> Iterator[Result]:
     for database in ("sqlite", "postgresql"):
         yield sending.many_at_once(2000 if quick else 10_000, database)
         yield from sending.to_everyone(10, 10_000 if quick else 100_000, database)
+        yield from sending.one_key(5000 if quick else 100_000, database)
     yield sending.command(3 if quick else 10)
     yield from sending.redis_load(20 if quick else 100)
 

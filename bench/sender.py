@@ -101,25 +101,26 @@ def send_for(seconds: float) -> int:
     return count
 
 
-def send_to_each(count: int) -> float:
+def send_to_each(count: int, key: str = "") -> float:
     """As many notices for as many different people in one call. Returns the seconds until all are published."""
     users = User.objects.order_by("pk").values_list("pk", flat=True)[:count]
-    drafts = [Draft(title=mark(), audiences=[f"user:{pk}"]) for pk in users]
+    drafts = [Draft(title=mark(), audiences=[f"user:{pk}"], key=key) for pk in users]
     began = time.monotonic()
     send_notices(drafts)
     return time.monotonic() - began
 
 
-def queries_of_one(times: int = 20) -> tuple[int, float]:
-    """Of a notice to everyone: the number of queries, and the median time in ms."""
+def queries_of_one(times: int = 20, key: str = "") -> tuple[int, float]:
+    """Of a notice to everyone, or of one with a key that supersedes another of somebody's: queries, and median ms."""
+    audiences = [f"user:{newest_person()}"] if key else ["everyone"]
     took = []
-    for _ in range(times):
+    for _ in range(times + 1):  # the first one supersedes nothing
         began = time.perf_counter()
-        send(1)
+        send_notice(title=mark(), audiences=audiences, key=key)
         took.append(time.perf_counter() - began)
     with CaptureQueriesContext(connection) as queries:
-        send(1)
-    return len(queries), sorted(took)[times // 2] * 1000
+        send_notice(title=mark(), audiences=audiences, key=key)
+    return len(queries), sorted(took[1:])[times // 2] * 1000
 
 
 def read_inboxes(groups: int, times: int) -> list[list[float]]:

@@ -17,6 +17,7 @@ from bench.results import OURS, Result, percentile
 from tests.machine import ROOT
 
 SENDERS = 4
+KEY = "invoice"
 
 
 def latency(notices: int, database: str) -> Result:
@@ -107,6 +108,25 @@ def to_everyone(few: int, many: int, database: str) -> list[Result]:
     queries.at_most(least, f"{many:,} people")
     took.at_most(took.median(f"{few:,} people") * 1.25, f"{many:,} people")
     took.note = "Equal within the spread of such times: a quarter."
+    return [queries, took]
+
+
+def one_key(people: int, database: str) -> list[Result]:
+    """A key of which each of so many people has a live notice, and one more notice of it for one of them."""
+    queries = Result(f"queries of a notice that supersedes another, {database}", "queries")
+    took = Result(f"time of a notice that supersedes another, {database}", "ms")
+    alone, among = "alone with its key", f"among {people:,} live notices of its key"
+    with Product(database) as product:
+        sender = product.sender()
+        sender.call("people", people)
+        for name in (alone, among):
+            if name == among:
+                sender.call("send_to_each", people, KEY)
+            count, ms = sender.call("queries_of_one", 40, KEY)
+            queries.add(name, count)
+            took.add(name, ms)
+    queries.at_most(queries.median(alone), among)
+    took.at_most(took.median(alone) * 1.2, among)
     return [queries, took]
 
 
