@@ -8,7 +8,7 @@ import json
 import logging
 import sqlite3
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -365,6 +365,40 @@ def test_every_option_may_be_given_by_its_python_name(options):
     assert notice.body == (options.get("body") or "")
     assert notice.postings.count() == 1 + sum(bool(options.get(name)) for name in ("user", "group", "topic", "staff"))
     assert bool(notice.publish_at) == bool(options.get("at"))
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"everyone": "no"}, "everyone='no': use True or False"),
+        ({"everyone": None}, "everyone=None: use True or False"),
+        ({"at": date(2030, 1, 1)}, "datetime.date(2030, 1, 1)"),
+        ({"expires": timedelta(hours=1)}, "datetime.timedelta(seconds=3600)"),
+        ({"at": 1893456000}, "1893456000"),
+        ({"level": 3}, "'3'"),
+        ({"user": 5}, "no user called '5'"),
+    ],
+    ids=str,
+)
+def test_a_value_of_another_type_is_refused_like_a_wrong_one(options, says):
+    person("ada")
+
+    with pytest.raises(CommandError) as refusal:
+        call_command("send_notice", "Title", **{"everyone": True} | options)
+
+    assert refusal.value.returncode in (2, 3)
+    assert says in str(refusal.value)
+    assert not Notice.objects.exists()
+
+
+def test_a_person_may_be_given_as_their_account_and_a_text_as_a_number():
+    ada = person("ada")
+
+    call_command("send_notice", "Title", user=ada, body=5, key=7, stdout=io.StringIO(), stderr=io.StringIO())
+
+    notice = Notice.objects.get()
+    assert (notice.body, notice.key) == ("5", "7")
+    assert audiences() == [f"user:{ada.pk}"]
 
 
 def test_the_resolved_times_are_told_with_their_zone(settings):

@@ -107,6 +107,26 @@ PROTECTIONS = {
         ((HUB, "return entries if len(entries) <= REPLAY_ENTRIES else None", "return entries[:REPLAY_ENTRIES]"),),
         "tests/live/test_notices.py -k missed_too_much",
     ),
+    "restored": Protection(
+        "a backup that is restored under a running server begins a new epoch",
+        ((HUB, "if self._was_restored(place, held):", "if False:"),),
+        "tests/test_hub.py -k restored",
+    ),
+    "restored-inbox": Protection(
+        "an inbox that is fetched afresh from another log is loaded anew",
+        (("notifications/static/notifications/catch_up.js", " && !isOfAnotherLog(page)", ""),),
+        "tests/browser/test_restored.py -k open_inbox",
+    ),
+    "restored-bell": Protection(
+        "a bell keeps no rows of another log",
+        (("notifications/static/notifications/bell.js", "if (epochIn(cursor) === this.#epoch) this", "this"),),
+        "tests/browser/test_restored.py -k bell",
+    ),
+    "joined": Protection(
+        "what an account sees is decided by its place in the log, and by no clock",
+        (("notifications/marks.py", "joined=log.head().position)", "joined=None)"),),
+        "tests/test_marks.py",
+    ),
     "own-epoch": Protection(
         "a cursor of another epoch, or from the future, is not continued",
         (

@@ -61,6 +61,9 @@ def epilog() -> str:
     )
 
 
+FLAGS = ("everyone", "staff", "dry_run", "json", "quiet")
+
+
 class Command(ShellCommand):
     help = gettext_lazy("Send a notice: it is stored, and appears on open pages at once.")  # type: ignore[assignment]
     requires_system_checks = []  # cron wants its answer quickly; `manage.py check` is for people
@@ -94,6 +97,9 @@ class Command(ShellCommand):
         parser.add_argument("--quiet", action="store_true", help=_("print nothing unless something is wrong"))
 
     def handle(self, **options: Any) -> None:
+        for name in FLAGS:
+            if not isinstance(options[name], bool):  # everyone="no" must not mean everybody
+                raise CommandError(f"{name}={options[name]!r}: use True or False", returncode=2)
         try:
             # Everything that may fail comes before the storing: afterwards nothing can make a failure of it.
             [draft] = check_drafts([_draft(options)])
@@ -137,9 +143,9 @@ def _draft(options: dict[str, Any]) -> Draft:
         title=options["title"],
         body=_body(_listed(options["body"]) or [""]),
         audiences=_audiences(options),
-        level=options["level"] or "info",
-        url=options["url"] or "",
-        key=options["key"] or "",
+        level=str(options["level"] or "info"),
+        url=str(options["url"] or ""),
+        key=str(options["key"] or ""),
         publish_at=_moment(options["at"]),
         expires_at=_moment(options["expires"]),
     )
@@ -160,11 +166,12 @@ def _with_past_times(argv: list[str]) -> list[str]:
     return joined
 
 
-def _listed(value: str | Iterable[str] | None) -> list[str]:
+def _listed(value: object) -> list[str]:
     """The values of an option; `call_command` may give one alone, or none."""
     if value is None:
         return []
-    return [value] if isinstance(value, str) else list(value)
+    values = [value] if isinstance(value, (str, bytes)) or not isinstance(value, Iterable) else value
+    return [str(each) for each in values]
 
 
 def _iso(moment: datetime | None) -> str | None:
@@ -185,8 +192,10 @@ def _body(bodies: list[str]) -> str:
         raise InvalidNotice("body", _("standard input is not UTF-8: %(error)s") % {"error": error}) from error
 
 
-def _moment(given: str | datetime | None) -> datetime | None:
-    return moment(given) if isinstance(given, str) else given
+def _moment(given: object) -> datetime | None:
+    if given is None or isinstance(given, datetime):
+        return given
+    return moment(given if isinstance(given, str) else repr(given))  # which is refused as it stands
 
 
 def _audiences(options: dict[str, Any]) -> list[Audience]:
