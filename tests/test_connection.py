@@ -49,20 +49,16 @@ async def test_a_page_is_welcomed_and_then_shown_what_comes(hub):
     assert wire.types == ["welcome"]
 
     hub.hear(bell(1, 2, 3))
-    assert wire.is_direct == (wire.positions == [1, 2, 3])  # our own server: in the same step, no task had to run
-    await settled()
 
-    assert wire.positions == [1, 2, 3]
+    assert wire.positions == [1, 2, 3]  # in the same step of the loop: no task had to run
     assert not connection._tasks
 
 
 async def test_a_page_gets_what_it_missed_before_what_is_new(hub):
     hub.hear(bell(1, 2, 3, 4))
-    await settled()
 
     _, wire = await connect(hub, after=2)
     hub.hear(bell(5))
-    await settled()
 
     assert wire.types == ["welcome", "notice", "notice", "notice"]
     assert wire.positions == [3, 4, 5]
@@ -73,7 +69,6 @@ async def test_a_notice_that_the_page_was_rendered_with_is_not_written_again(hub
     _, wire = await connect(hub, after=2)
 
     hub.hear(bell(1, 2, 3))
-    await settled()
 
     assert wire.positions == [3]
 
@@ -98,13 +93,11 @@ async def test_notices_that_arrive_while_the_page_is_welcomed_come_after_the_rep
 
 async def test_a_page_whose_cursor_means_nothing_is_asked_to_start_afresh(hub):
     hub.hear(bell(1, 2))
-    await settled()
     wire = Wire()
     connection = Connection(reader(), hub, wire.send, wire.direct)
 
     await connection.begin('{"type":"welcome"}', hub.position, complete=False)
     hub.hear(bell(3))
-    await settled()
 
     assert wire.types == ["welcome", "reset", "notice"]
     assert wire.positions == [3]
@@ -112,12 +105,10 @@ async def test_a_page_whose_cursor_means_nothing_is_asked_to_start_afresh(hub):
 
 async def test_a_page_that_missed_too_much_is_asked_to_start_afresh(hub):
     hub.hear(bell(*range(1, REPLAY_ENTRIES + 2)))
-    await settled()
 
     _, enough = await connect(hub, after=1)
     _, too_much = await connect(hub, after=0)
     hub.hear(bell(REPLAY_ENTRIES + 2))
-    await settled()
 
     assert enough.positions == list(range(2, REPLAY_ENTRIES + 3))
     assert too_much.types == ["welcome", "reset", "notice"]
@@ -133,7 +124,6 @@ async def test_what_comes_while_the_socket_blocks_is_written_afterwards_in_order
 
     for position in range(1, 101):
         hub.hear(bell(position))
-        await settled()
         if position % 10 == 0:
             hub.hear(InboxChanged(user_id=1, change=position // 10, position=0, text='{"type":"inbox"}'))
             await settled()
@@ -141,7 +131,6 @@ async def test_what_comes_while_the_socket_blocks_is_written_afterwards_in_order
     wire.unblock()
     await eventually(lambda: connection._flowing)
     hub.hear(bell(101))
-    await settled()
 
     assert wire.positions == list(range(1, 102))
     assert wire.types.count("inbox") == 10
@@ -153,7 +142,6 @@ async def test_a_slow_page_delays_nobody_else(hub):
     slow.block()
 
     hub.hear(bell(*range(1, 101)))
-    await settled()
 
     assert quick.positions == list(range(1, 101))
     assert slow.positions == []
@@ -177,14 +165,11 @@ async def test_a_socket_that_blocks_again_and_again_loses_and_repeats_nothing(hu
 
 
 async def test_a_write_that_was_begun_at_once_is_finished_by_a_task_after_many_waits(hub):
-    """Where our own server's socket takes nothing more: its half-run `send` is taken over where it stands."""
+    """The half-run `send` is taken over where it stands, and goes on to wait as often as it likes."""
     steps = []
 
     class Hesitant(Wire):
-        direct = property(lambda self: self)
-
-        def write(self, frames):
-            return False
+        is_direct = False
 
         async def send(self, event):
             steps.append("begun")
@@ -212,12 +197,10 @@ async def test_an_outbox_that_collapses_is_repaired_by_a_replay_without_a_hole(h
 
     for position in range(1, last + 1):
         hub.hear(bell(position))
-        await settled()
     assert connection._outbox.collapsed
     wire.unblock()
     await eventually(lambda: connection._flowing)
     hub.hear(bell(last + 1))
-    await settled()
 
     assert wire.types == ["welcome", *["notice"] * (last + 1)]
     assert wire.positions == list(range(1, last + 2))
@@ -257,11 +240,9 @@ async def test_a_page_that_fell_too_far_behind_is_asked_to_start_afresh(hub):
 
     for position in range(1, REPLAY_ENTRIES + 50):
         hub.hear(bell(position))
-        await settled()
     wire.unblock()
     await eventually(lambda: connection._flowing)
     hub.hear(bell(REPLAY_ENTRIES + 50))
-    await settled()
 
     assert wire.types == ["welcome", "notice", "reset", "notice"]
     assert wire.positions == [1, REPLAY_ENTRIES + 50]
@@ -273,12 +254,9 @@ async def test_a_page_that_lost_a_read_state_is_asked_to_start_afresh(hub):
     wire.block()
 
     hub.hear(bell(1))
-    await settled()
     hub.hear(InboxChanged(user_id=1, change=1, position=0, text='{"type":"inbox"}'))
-    await settled()
     for position in range(2, MAX_FRAMES + 10):
         hub.hear(bell(position))
-        await settled()
     wire.unblock()
     await eventually(lambda: connection._flowing)
 
@@ -320,7 +298,6 @@ async def test_a_repair_that_cannot_read_the_log_sends_the_page_away_to_come_bac
     wire.block()
     for position in range(1, MAX_FRAMES + 10):
         hub.hear(bell(position))
-        await settled()
     monkeypatch.setattr(hub, "missed", no_answer)
 
     wire.unblock()
@@ -342,12 +319,9 @@ async def test_a_page_that_is_up_to_date_when_another_log_begins_is_asked_to_sta
     """And is then sent what the new log brings, at places below those of the old one."""
     _, wire = await connect(hub)
     hub.hear(bell(1, 2, 3))
-    await settled()
 
     another_log_begins(hub, Place("new", 1), [entry(1)])
-    await settled()
     hub.hear(bell(2, epoch="new"))
-    await settled()
 
     assert wire.types == ["welcome", "notice", "notice", "notice", "reset", "notice"]
     assert wire.positions == [1, 2, 3, 2]
@@ -483,13 +457,10 @@ async def test_a_quiet_page_is_asked_whether_it_is_there(hub, settings):
     settings.HEARTBEAT_SECONDS = 25
     connection, wire = await connect(hub)
     hub.hear(bell(1, 2))
-    await settled()
 
     connection.visit(now() + 5, hub.position)
-    await settled()
     assert "heartbeat" not in wire.types
     connection.visit(now() + 25, hub.position)
-    await settled()
 
     assert wire.frames[-1] == {"type": "heartbeat", "position": 2}
 
@@ -502,10 +473,8 @@ async def test_a_page_that_answers_heartbeats_stays(hub, settings):
     for _ in range(10):
         moment += 25
         connection.visit(moment, 7)
-        await settled()
         connection.answered(7)
         connection.visit(moment + 11, 7)
-        await settled()
 
     assert wire.types == ["welcome", *["heartbeat"] * 10]
     assert not connection.closing
@@ -517,13 +486,11 @@ async def test_a_page_that_does_not_answer_a_heartbeat_is_closed_4012(hub, setti
     connection, wire = await connect(hub)
     asked = now() + 25
     connection.visit(asked, 0)
-    await settled()
 
     connection.visit(asked + 9, 0)
     await settled()
     assert wire.closed_with is None
     connection.visit(asked + 11, 0)
-    await settled()
 
     await eventually(lambda: wire.closed_with == 4012)
 
@@ -533,14 +500,11 @@ async def test_a_page_that_is_behind_gets_no_heartbeat_that_would_overtake_its_n
     connection, wire = await connect(hub)
     wire.block()
     hub.hear(bell(1, 2, 3))
-    await settled()
 
     connection.visit(now() + 24, hub.position)
-    await settled()
     wire.unblock()
     await eventually(lambda: connection._flowing)
     connection.visit(now() + 25, hub.position)
-    await settled()
 
     assert wire.types == ["welcome", "notice", "notice", "notice", "heartbeat"]
 
@@ -704,47 +668,3 @@ async def test_our_own_fault_while_writing_is_logged(hub, caplog):
     await eventually(lambda: not connection._tasks)
 
     assert "Writing to a socket failed" in caplog.text
-
-
-# A server that is not our own -----------------------------------------------------------------------------
-
-
-async def test_a_send_with_a_time_limit_of_its_own_leaves_the_hub_alone(hub):
-    """Such as a wrapper around the application: its `asyncio.timeout` cancels the task in which it was entered."""
-    wire = Wire()
-
-    async def limited(event):
-        async with asyncio.timeout(0.05):
-            await wire.send(event)
-
-    connection = Connection(reader(), hub, limited, None)
-    await connection.begin('{"type":"welcome"}', 0, complete=True)
-    _, other = await connect(hub, user_id=2, after=0)
-    wire.block()
-
-    async def follow():
-        hub.hear(bell(1))
-        await asyncio.sleep(0.2)  # the limit passes meanwhile
-        hub.hear(bell(2))
-        await settled()
-
-    await asyncio.create_task(follow())
-
-    assert other.positions == [1, 2]
-
-
-async def test_a_send_that_remembers_its_task_is_run_in_one_that_is_not_the_hubs(hub):
-    wire, tasks = Wire(), set()
-
-    async def noting(event):
-        tasks.add(asyncio.current_task())
-        await wire.send(event)
-
-    connection = Connection(reader(), hub, noting, None)
-    await connection.begin('{"type":"welcome"}', 0, complete=True)
-    tasks.clear()
-    hub.hear(bell(1, 2))
-    await settled()
-
-    assert wire.positions == [1, 2]
-    assert asyncio.current_task() not in tasks

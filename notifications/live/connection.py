@@ -64,10 +64,9 @@ class Run:
 class Connection:
     """Writes to one socket.
 
-    On our own server, and while nothing blocks, frames are written at once: no task, no queue, no await. When the
-    socket takes no more, frames wait in the outbox and one task goes on writing; when the outbox collapses, that task
-    repairs it from the log. On other servers that task writes everything: a wrapper around their ASGI `send`, say
-    with `asyncio.timeout()`, may cancel the task that calls it, which must not be the hub's.
+    While nothing blocks, frames are written at once: no task, no queue, no await; on our own server not even the
+    coroutine of an ASGI `send`. When the socket takes no more, frames wait in the outbox and one task goes on
+    writing; when the outbox collapses, that task repairs it from the log.
     """
 
     __slots__ = (
@@ -155,11 +154,6 @@ class Connection:
         if self._direct is not None and self._direct.write(self._pack((text,))):
             if position is not None:
                 self._written = position
-            return
-        if self._direct is None:
-            self._block()
-            self._outbox.put(text, position)
-            self._do(self._empty_outbox())
             return
         event = {"type": "websocket.send", "text": text}
         step = self._send(event)
