@@ -90,8 +90,9 @@ def test_what_is_read_in_the_inbox_leaves_the_bell_of_another_device(bell, open_
     page = bell()
     expect_bell(page, 1)
 
-    open_inbox(ada)  # where it is on the screen
+    open_inbox(ada)  # where it is on the screen, which is said within 20 s
 
+    expect(button(page)).to_have_accessible_name("Notices, none unseen", timeout=30_000)
     expect_bell(page, 0)
 
 
