@@ -3,7 +3,7 @@
     python -m tests.faults.readers FOLDER FIRST-NUMBER ADDRESS…
 
 They keep cursor and stamp, answer heartbeats, come back as the page does, fetch the inbox after a reset; and they
-throw nothing away: what comes twice is written down twice. The first `MARKING` of all also mark seen or read what they
+throw nothing away: what comes twice is written down twice. The first `marking` of all also mark seen or read what they
 were sent. The first `slow` of them read about 1 KiB a second, the next `stuck` stop reading for good. A JSON object on
 the first line of standard input says how many, and whose sessions they use; lines after it are orders: `state`,
 `swallow up|down|both|none`, `stop`.
@@ -37,7 +37,6 @@ GRACE_SECONDS = 10
 FETCHES_AT_ONCE = 20
 SLOW_SECONDS = 4.0  # between two reads of up to 4 KiB
 FOR_GOOD_SECONDS = 1e6
-MARKING = 10  # readers, about 4 deeds a second together: each takes a busy machine 30 ms, more would test its speed
 MARK_WITHIN_SECONDS = 5.0  # the page gathers for up to 10 s, at random
 MARKED_AT_ONCE = 100  # a frame takes 500
 CSRF_TOKEN = "x" * 32  # the cookie and the form must have the same
@@ -154,7 +153,7 @@ class Reader:
                 sent = float(frame.notice.body.partition(" ")[0] or 0)
                 self._note("notice", frame.position, frame.notice.id, frame.notice.recalled, sent)
                 self.position = max(self.position, frame.position)
-                if self.number < MARKING and not frame.notice.recalled:
+                if self.number < self._crowd.marking and not frame.notice.recalled:
                     self._show(frame.notice.id)
             case "inbox":
                 self._stamp = f"{frame.changes}-{self._stamp.rpartition('-')[2]}"
@@ -318,6 +317,7 @@ class Crowd:
     def __init__(self, folder: Path, first: int) -> None:
         self._first = first
         self.record = Record(folder / f"readers-{first}.jsonl")
+        self.marking = 0
         self.fetching = asyncio.Semaphore(FETCHES_AT_ONCE)
         self.swallower: Swallower | None = None
         self.readers: list[Reader] = []
@@ -332,8 +332,16 @@ class Crowd:
         return ("127.0.0.1", self.swallower.port) if self.swallower else (host, port)
 
     async def run(
-        self, addresses: list[tuple[str, int]], sessions: list[str], *, swallow: bool, slow: int, stuck: int
+        self,
+        addresses: list[tuple[str, int]],
+        sessions: list[str],
+        *,
+        swallow: bool,
+        slow: int,
+        stuck: int,
+        marking: int,
     ) -> None:
+        self.marking = marking
         if swallow:
             self.swallower = Swallower()
             await self.swallower.listen(*addresses[0])

@@ -69,7 +69,9 @@ def scene(function: Scene) -> Scene:
 @scene
 def server_killed_one_of_four(folder: Path, seed: int) -> Verdict:
     """kill -9 of one of four processes, six times; 200 readers, every door, PostgreSQL"""
-    with Stage(folder, seed=seed, servers=4, database="postgresql", readers=200, writers=EVERY_DOOR) as stage:
+    with Stage(
+        folder, seed=seed, servers=4, database="postgresql", readers=200, marking=10, writers=EVERY_DOOR
+    ) as stage:
         stage.write()
         for _ in range(6):
             stage.wait(1 + stage.chance.random())
@@ -84,7 +86,9 @@ def server_killed_one_of_four(folder: Path, seed: int) -> Verdict:
 @scene
 def server_killed_the_only_one(folder: Path, seed: int) -> Verdict:
     """kill -9 of the only process, four times, and of senders between commit and publish; 100 readers, SQLite"""
-    with Stage(folder, seed=seed, readers=100, writers={"python": 6, "command": 1}, rate=2, dies=0.03) as stage:
+    with Stage(
+        folder, seed=seed, readers=100, marking=10, writers={"python": 6, "command": 1}, rate=2, dies=0.03
+    ) as stage:
         stage.write()
         for _ in range(4):
             stage.wait(1 + 2 * stage.chance.random())
@@ -101,7 +105,7 @@ def server_killed_the_only_one(folder: Path, seed: int) -> Verdict:
 @scene
 def sender_killed(folder: Path, seed: int) -> Verdict:
     """Eight senders are killed between their commit and publishing; nobody sends after the last one"""
-    with Stage(folder, seed=seed, readers=50, writers={"python": 8}, rate=2, dies=0.3) as stage:
+    with Stage(folder, seed=seed, readers=50, marking=10, writers={"python": 8}, rate=2, dies=0.3) as stage:
         stage.write()
         stage.until(lambda: stage.writers_left() == 0, 60, "all senders are dead")
         stage.wait(3)
@@ -332,7 +336,7 @@ def postgresql_pool_exhausted(folder: Path, seed: int) -> Verdict:
 def late_commits(folder: Path, seed: int) -> Verdict:
     """16 concurrent senders on PostgreSQL, each fifth transaction commits late; two processes, 50 readers"""
     with Stage(
-        folder, seed=seed, servers=2, database="postgresql", readers=50, writers={"python": 16}, rate=8
+        folder, seed=seed, servers=2, database="postgresql", readers=50, marking=10, writers={"python": 16}, rate=8
     ) as stage:
         stage.write()
         stage.wait(20)

@@ -89,6 +89,9 @@ class Stage:
     readers    open pages; `swallow`: their line can be cut. `add_readers` brings others
     writers    door → how many processes
     rate       notices a second for each `python` writer, with bodies of `padding` bytes; it `dies` with this chance
+    marking    how many of the readers mark seen and read what they are sent. Ten make about 4 deeds a second, each of
+               30 ms on a busy machine, and all pages of who has marked something begin afresh when they come back:
+               not where the time until they are back is judged
     before     Python that runs before there is a server, for what is stored already
     """
 
@@ -102,6 +105,7 @@ class Stage:
         layer: str = "valkey",
         readers: int = 100,
         swallow: bool = False,
+        marking: int = 0,
         writers: dict[str, int] | None = None,
         rate: float = 5,
         dies: float = 0,
@@ -125,6 +129,7 @@ class Stage:
         self._asked |= {"settings": {name: str(value) for name, value in settings.items()}}
         self._asked |= {"dies": dies, "commit_may_be_lost": commit_may_be_lost, "padding": padding}
         self._swallow = swallow
+        self._marking = marking
         self._before = before
         self._stuck = 0
         self._persons_of_readers: list[str] = []
@@ -196,7 +201,7 @@ class Stage:
         process = self.run("tests.faults.readers", str(self.folder), str(first), *addresses)
         given = {"sessions": [self.sessions[person] for person in mine], "slow": slow, "stuck": stuck}
         assert process.stdin
-        process.stdin.write(json.dumps(given | {"swallow": swallow}) + "\n")
+        process.stdin.write(json.dumps(given | {"swallow": swallow, "marking": self._marking}) + "\n")
         process.stdin.flush()
         self._readers.append(process)
         self._stuck += stuck
