@@ -472,6 +472,11 @@ def attacked_with_postgresql(folder: Path, seed: int) -> Verdict:
     return _attacked(folder, seed, kinds, database="postgresql", before=FULL_OF_UMLAUTS)
 
 
+# Threads of the server hash, search or decode for them, beside its loop: on two cores with senders and readers there is
+# no third one. (On the code from before there were limits, p99 rose to seconds.)
+COMPUTED = ("guesses", "searches", "unfinished", "pongs", "crumbs", "words_after_the_close")
+
+
 def _attacked(folder: Path, seed: int, kinds: list[str], **asked: Any) -> Verdict:
     with Stage(folder, seed=seed, readers=200, writers={"python": 2}, rate=10, **asked) as stage:
         stage.write()
@@ -481,11 +486,11 @@ def _attacked(folder: Path, seed: int, kinds: list[str], **asked: Any) -> Verdic
             stage.wait(8)
         before = p99_ms(stage, quiet, now())
         stage.figures["p99_ms_quiet"] = before
-        # 20 ms: late commits of two senders that meet on SQLite's lock, and an attacker who shares the two cores.
-        limit = 2 * before + 20
         threads, lines = threads_of(server), len(stage.server.log.splitlines())
         for kind in kinds:
             # During a short attack the p99 is that of a few late commits that met. What harms, harms each time.
+            # 20 ms: late commits of two senders that meet on SQLite's lock.
+            limit = (4 if kind in COMPUTED else 2) * before + 20
             for _ in range(3):
                 after = _attack(stage, server, kind)
                 if after <= limit:
