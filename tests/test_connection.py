@@ -13,7 +13,7 @@ from notifications.doorbell import InboxChanged
 from notifications.frames import CloseCode, Error, Heartbeat
 from notifications.live import connection as connections
 from notifications.live.connection import STUCK_SECONDS, Connection
-from notifications.live.hub import REPLAY_ENTRIES, Hub
+from notifications.live.hub import REPLAY_ENTRIES, RING_ENTRIES, Hub
 from notifications.live.outbox import MAX_BYTES, MAX_FRAMES
 from notifications.log import Place
 from tests.sockets import Wire, bell, connect, entry, eventually, reader
@@ -50,7 +50,9 @@ async def test_a_page_is_welcomed_and_then_shown_what_comes(hub):
 
     hub.hear(bell(1, 2, 3))
 
-    assert wire.positions == [1, 2, 3]  # in the same step of the loop: no task had to run
+    assert wire.is_direct == (wire.positions == [1, 2, 3])  # our own server: in the same step, no task had to run
+    await settled()
+    assert wire.positions == [1, 2, 3]
     assert not connection._tasks
 
 
@@ -59,6 +61,7 @@ async def test_a_page_gets_what_it_missed_before_what_is_new(hub):
 
     _, wire = await connect(hub, after=2)
     hub.hear(bell(5))
+    await settled()
 
     assert wire.types == ["welcome", "notice", "notice", "notice"]
     assert wire.positions == [3, 4, 5]
@@ -69,6 +72,7 @@ async def test_a_notice_that_the_page_was_rendered_with_is_not_written_again(hub
     _, wire = await connect(hub, after=2)
 
     hub.hear(bell(1, 2, 3))
+    await settled()
 
     assert wire.positions == [3]
 
@@ -98,6 +102,7 @@ async def test_a_page_whose_cursor_means_nothing_is_asked_to_start_afresh(hub):
 
     await connection.begin('{"type":"welcome"}', hub.position, complete=False)
     hub.hear(bell(3))
+    await settled()
 
     assert wire.types == ["welcome", "reset", "notice"]
     assert wire.positions == [3]
@@ -109,6 +114,7 @@ async def test_a_page_that_missed_too_much_is_asked_to_start_afresh(hub):
     _, enough = await connect(hub, after=1)
     _, too_much = await connect(hub, after=0)
     hub.hear(bell(REPLAY_ENTRIES + 2))
+    await settled()
 
     assert enough.positions == list(range(2, REPLAY_ENTRIES + 3))
     assert too_much.types == ["welcome", "reset", "notice"]
@@ -131,6 +137,7 @@ async def test_what_comes_while_the_socket_blocks_is_written_afterwards_in_order
     wire.unblock()
     await eventually(lambda: connection._flowing)
     hub.hear(bell(101))
+    await settled()
 
     assert wire.positions == list(range(1, 102))
     assert wire.types.count("inbox") == 10
@@ -142,6 +149,7 @@ async def test_a_slow_page_delays_nobody_else(hub):
     slow.block()
 
     hub.hear(bell(*range(1, 101)))
+    await settled()
 
     assert quick.positions == list(range(1, 101))
     assert slow.positions == []
@@ -164,32 +172,6 @@ async def test_a_socket_that_blocks_again_and_again_loses_and_repeats_nothing(hu
     assert wire.positions == list(range(1, 201))
 
 
-async def test_a_write_that_was_begun_at_once_is_finished_by_a_task_after_many_waits(hub):
-    """The half-run `send` is taken over where it stands, and goes on to wait as often as it likes."""
-    steps = []
-
-    class Hesitant(Wire):
-        is_direct = False
-
-        async def send(self, event):
-            steps.append("begun")
-            for _ in range(3):
-                await asyncio.sleep(0)
-            await asyncio.sleep(0.01)
-            await super().send(event)
-            steps.append("done")
-
-    connection, wire = await connect(hub, Hesitant())
-    steps.clear()
-
-    hub.hear(bell(1, 2))
-    assert steps == ["begun"]
-    await eventually(lambda: connection._flowing)
-
-    assert wire.positions == [1, 2]
-    assert steps == ["begun", "done", "begun", "done"]
-
-
 async def test_an_outbox_that_collapses_is_repaired_by_a_replay_without_a_hole(hub):
     connection, wire = await connect(hub)
     wire.block()
@@ -197,10 +179,12 @@ async def test_an_outbox_that_collapses_is_repaired_by_a_replay_without_a_hole(h
 
     for position in range(1, last + 1):
         hub.hear(bell(position))
+        await settled()
     assert connection._outbox.collapsed
     wire.unblock()
     await eventually(lambda: connection._flowing)
     hub.hear(bell(last + 1))
+    await settled()
 
     assert wire.types == ["welcome", *["notice"] * (last + 1)]
     assert wire.positions == list(range(1, last + 2))
@@ -212,6 +196,7 @@ async def test_frames_that_are_large_collapse_it_by_their_bytes(hub):
 
     for position in range(1, 6):
         hub.hear(bell(entry(position, size=MAX_BYTES // 3)))
+        await settled()
     assert connection._outbox.collapsed
     wire.unblock()
     await eventually(lambda: connection._flowing)
@@ -225,6 +210,7 @@ async def test_a_replay_after_a_collapse_shows_a_notice_that_changed_only_as_it_
     last = MAX_FRAMES + 30
     for position in range(1, last + 1):
         hub.hear(bell(position))
+        await settled()
 
     hub.hear(bell(entry(last + 1, published=10)))
     wire.unblock()
@@ -240,9 +226,11 @@ async def test_a_page_that_fell_too_far_behind_is_asked_to_start_afresh(hub):
 
     for position in range(1, REPLAY_ENTRIES + 50):
         hub.hear(bell(position))
+        await settled()
     wire.unblock()
     await eventually(lambda: connection._flowing)
     hub.hear(bell(REPLAY_ENTRIES + 50))
+    await settled()
 
     assert wire.types == ["welcome", "notice", "reset", "notice"]
     assert wire.positions == [1, REPLAY_ENTRIES + 50]
@@ -254,6 +242,7 @@ async def test_a_page_that_lost_a_read_state_is_asked_to_start_afresh(hub):
     wire.block()
 
     hub.hear(bell(1))
+    await settled()
     hub.hear(InboxChanged(user_id=1, change=1, position=0, text='{"type":"inbox"}'))
     for position in range(2, MAX_FRAMES + 10):
         hub.hear(bell(position))
@@ -269,6 +258,7 @@ async def test_an_outbox_that_collapses_during_its_repair_is_repaired_again(hub,
     wire.block()
     for position in range(1, MAX_FRAMES + 10):
         hub.hear(bell(position))
+        await settled()
     stop_at = {MAX_FRAMES // 2}
 
     class Stops:
@@ -298,6 +288,7 @@ async def test_a_repair_that_cannot_read_the_log_sends_the_page_away_to_come_bac
     wire.block()
     for position in range(1, MAX_FRAMES + 10):
         hub.hear(bell(position))
+        await settled()
     monkeypatch.setattr(hub, "missed", no_answer)
 
     wire.unblock()
@@ -319,9 +310,11 @@ async def test_a_page_that_is_up_to_date_when_another_log_begins_is_asked_to_sta
     """And is then sent what the new log brings, at places below those of the old one."""
     _, wire = await connect(hub)
     hub.hear(bell(1, 2, 3))
+    await settled()
 
     another_log_begins(hub, Place("new", 1), [entry(1)])
     hub.hear(bell(2, epoch="new"))
+    await settled()
 
     assert wire.types == ["welcome", "notice", "notice", "notice", "reset", "notice"]
     assert wire.positions == [1, 2, 3, 2]
@@ -408,6 +401,7 @@ async def test_a_stuck_page_that_reads_again_in_the_last_moment_hears_why_it_is_
     connection, wire = await connect(hub)
     wire.block()
     hub.hear(bell(1))
+    await settled()
 
     connection.visit(now() + STUCK_SECONDS + 1, hub.position)
     await settled()
@@ -421,11 +415,13 @@ async def test_a_page_that_reads_slowly_but_reads_is_not_closed(hub):
     connection, wire = await connect(hub)
     wire.block()
     hub.hear(bell(1, 2))
+    await settled()
     blocked_since = connection._blocked_since
     wire.unblock()
     await eventually(lambda: connection._flowing)
     wire.block()
     hub.hear(bell(3))
+    await settled()
 
     assert connection._blocked_since > blocked_since
     connection.visit(blocked_since + STUCK_SECONDS, hub.position)
@@ -457,10 +453,12 @@ async def test_a_quiet_page_is_asked_whether_it_is_there(hub, settings):
     settings.HEARTBEAT_SECONDS = 25
     connection, wire = await connect(hub)
     hub.hear(bell(1, 2))
+    await settled()
 
     connection.visit(now() + 5, hub.position)
     assert "heartbeat" not in wire.types
     connection.visit(now() + 25, hub.position)
+    await settled()
 
     assert wire.frames[-1] == {"type": "heartbeat", "position": 2}
 
@@ -473,6 +471,7 @@ async def test_a_page_that_answers_heartbeats_stays(hub, settings):
     for _ in range(10):
         moment += 25
         connection.visit(moment, 7)
+        await settled()
         connection.answered(7)
         connection.visit(moment + 11, 7)
 
@@ -505,6 +504,7 @@ async def test_a_page_that_is_behind_gets_no_heartbeat_that_would_overtake_its_n
     wire.unblock()
     await eventually(lambda: connection._flowing)
     connection.visit(now() + 25, hub.position)
+    await settled()
 
     assert wire.types == ["welcome", "notice", "notice", "notice", "heartbeat"]
 
@@ -668,3 +668,61 @@ async def test_our_own_fault_while_writing_is_logged(hub, caplog):
     await eventually(lambda: not connection._tasks)
 
     assert "Writing to a socket failed" in caplog.text
+
+
+# A server that is not our own -----------------------------------------------------------------------------
+
+
+async def by_send(hub, send):
+    connection = Connection(reader(), hub, send, None)
+    await connection.begin('{"type":"welcome"}', hub.position, complete=True)
+    return connection
+
+
+async def test_a_send_with_a_time_limit_of_its_own_leaves_the_hub_alone(hub):
+    """Such as a wrapper around the application: its `asyncio.timeout` cancels the task in which it was entered."""
+    wire = Wire()
+
+    async def limited(event):
+        async with asyncio.timeout(0.05):
+            await wire.send(event)
+
+    await by_send(hub, limited)
+    _, other = await connect(hub, user_id=2)
+    wire.block()
+
+    async def follow():
+        hub.hear(bell(1))
+        await asyncio.sleep(0.2)  # the limit passes meanwhile
+        hub.hear(bell(2))
+        await settled()
+
+    await asyncio.create_task(follow())
+
+    assert other.positions == [1, 2]
+
+
+async def test_what_comes_in_one_step_is_no_sign_of_a_slow_page(hub):
+    """Nobody has tried to write yet, however much it is."""
+    wire = Wire()
+    await by_send(hub, wire.send)
+
+    hub.hear(bell(*range(1, RING_ENTRIES + 1)))
+    await settled()
+
+    assert wire.positions == list(range(1, RING_ENTRIES + 1))
+
+
+@pytest.mark.parametrize("leave", [Connection.leave, Connection.close])
+async def test_what_was_said_just_before_the_end_is_written_before_it(hub, leave):
+    wire = Wire()
+    connection = await by_send(hub, wire.send)
+
+    hub.hear(bell(1))
+    connection.say(Error(code="bad_frame", detail="the fifth"))
+    if ended := leave(connection, CloseCode.BAD_FRAMES, "5 bad frames"):
+        await ended
+    await eventually(lambda: wire.closed_with)
+
+    assert wire.types == ["welcome", "notice", "error"]
+    assert wire.events[-1]["type"] == "websocket.close"

@@ -46,6 +46,17 @@ def test_a_mebibyte_fits_and_one_byte_more_collapses_it():
     assert len(outbox) == 0
 
 
+def test_what_nobody_has_tried_to_write_yet_is_not_bounded():
+    outbox = Outbox()
+    for position in range(1, 1001):
+        outbox.put("x", position, bounded=False)
+    assert len(outbox) == 1000
+
+    outbox.put("x", 1001)
+
+    assert outbox.collapsed
+
+
 def test_what_was_taken_out_makes_room_again():
     outbox = Outbox()
     for position in range(10 * MAX_FRAMES):

@@ -6,7 +6,7 @@ import asyncio
 import functools
 import logging
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -64,9 +64,10 @@ class Run:
 class Connection:
     """Writes to one socket.
 
-    While nothing blocks, frames are written at once: no task, no queue, no await; on our own server not even the
-    coroutine of an ASGI `send`. When the socket takes no more, frames wait in the outbox and one task goes on
-    writing; when the outbox collapses, that task repairs it from the log.
+    On our own server, and while nothing blocks, frames are written at once: no task, no queue, no await. When the
+    socket takes no more, frames wait in the outbox and one task goes on writing; when the outbox collapses, that task
+    repairs it from the log. On other servers that task writes everything: what wraps their ASGI `send`, say with
+    `asyncio.timeout()`, may cancel the task that calls it, which must not be the hub's.
     """
 
     __slots__ = (
@@ -112,10 +113,10 @@ class Connection:
         self._pack = pack  # what frames look like there
         self._expects_answers = expects_answers  # to heartbeats; else it is enough that they could be written
         self._outbox = Outbox()
-        self._flowing = False  # frames may be written at once; until then they wait in the outbox
+        self._flowing = False  # nothing waits to be written; while something does, frames wait in the outbox behind it
         self._in_flight: dict[str, Any] | None = None  # a frame that the server was given and has not written yet
         self._written = 0  # everything up to this position was written, if it was for this reader
-        self._blocked_since: float | None = None
+        self._blocked_since: float | None = None  # since then one frame is being written; None: none has been tried
         self._heartbeat_at = time.monotonic()
         self._unanswered_since: float | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -149,25 +150,16 @@ class Connection:
             return  # the page was rendered with it, by a process that was ahead of this one
         if not self._flowing:
             if not self.closing:
-                self._outbox.put(text, position)
+                self._outbox.put(text, position, bounded=self._blocked_since is not None)
             return
         if self._direct is not None and self._direct.write(self._pack((text,))):
             if position is not None:
                 self._written = position
             return
-        event = {"type": "websocket.send", "text": text}
-        step = self._send(event)
-        try:
-            waiting = step.send(None)
-        except StopIteration:
-            if position is not None:
-                self._written = position
-        except Exception as error:  # whatever it is, the next page must get its notice
-            self._lost(error)
-        else:
-            self._block()
-            self._in_flight = event
-            self._do(self._go_on(_Resumed(step, waiting), position))
+        self._flowing = False
+        self._blocked_since = time.monotonic() if self._direct else None  # it has just taken nothing
+        self._outbox.put(text, position, bounded=False)
+        self._do(self._empty_outbox())
 
     def hear_of_reading(self, change: int, text: str | None) -> None:
         """Tell the page of the ``change``-th change of this person's read state; of an earlier one it knows.
@@ -253,10 +245,15 @@ class Connection:
             self._do(self.leave(code, reason, *frames))
 
     async def leave(self, code: int, reason: str, *frames: ServerFrame) -> None:
-        """Say the last ``frames`` and close with ``code``; what was queued is left to the next connection."""
+        """Say the last ``frames`` and close with ``code``.
+
+        What waits for a socket that takes no more is left to the next connection.
+        """
         self._stop_writing()
         try:
             async with asyncio.timeout(CLOSE_SECONDS):
+                while waiting := self._outbox.take():
+                    await self._send({"type": "websocket.send", "text": waiting[0]})
                 for frame in frames:
                     await self._send({"type": "websocket.send", "text": encode(frame)})
                 await self._send({"type": "websocket.close", "code": int(code), "reason": reason})
@@ -282,10 +279,6 @@ class Connection:
         await self._send(event)
         self._in_flight = None
 
-    def _block(self) -> None:
-        self._flowing = False
-        self._blocked_since = time.monotonic()
-
     def _take_back(self) -> None:
         """Make nothing of a frame that the server still holds, because the socket takes no more.
 
@@ -298,14 +291,8 @@ class Connection:
         self.closing = True
         self._flowing = False
         self._take_back()
-        self._outbox.collapse(lost_state=False)
-
-    async def _go_on(self, blocked: Awaitable[None], position: int | None) -> None:
-        await blocked
-        self._in_flight = None
-        if position is not None:
-            self._written = position
-        await self._empty_outbox()
+        if self._blocked_since is not None:
+            self._outbox.collapse(lost_state=False)
 
     async def _empty_outbox(self) -> None:
         """Write what waits, repair what collapsed, and let frames flow again."""
@@ -383,18 +370,3 @@ class Connection:
 @functools.lru_cache(maxsize=2)  # thousands are told the same
 def _heartbeat(position: int, delayed: bool) -> str:
     return encode(Heartbeat(position=position, delayed=delayed))
-
-
-class _Resumed:
-    """A half-run coroutine, taken over by a task: first what it waits for, then the rest of it."""
-
-    def __init__(self, coroutine: Coroutine[Any, Any, None], waiting: Any) -> None:
-        self._coroutine, self._waiting = coroutine, waiting
-
-    def __await__(self) -> Generator[Any, Any, None]:
-        try:
-            yield self._waiting
-        except BaseException:
-            self._coroutine.close()
-            raise
-        yield from self._coroutine.__await__()
