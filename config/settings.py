@@ -23,7 +23,7 @@ from config.environment import Environment, read_file
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 env = Environment()
-DATA_DIR = Path(env.str("DATA_DIR", default="") or BASE_DIR / "var").absolute()
+DATA_DIR = Path(env.str("DATA_DIR", default=BASE_DIR / "var")).absolute()
 DATA_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
 read_file(DATA_DIR / ".env")
 
@@ -141,7 +141,7 @@ def mail(url: str) -> dict[str, Any]:
 
 
 globals().update(mail(EMAIL_URL))
-DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.str("EMAIL_FROM", default="") or "notices@localhost"
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.str("EMAIL_FROM", default="notices@localhost")
 EMAIL_TIMEOUT = 20
 
 # What is kept ---------------------------------------------------------------------------------------------
@@ -194,7 +194,7 @@ CHANNEL_LAYERS = {"default": redis.channel_layer(REDIS_URL)}
 
 # The socket -----------------------------------------------------------------------------------------------
 
-HOST = env.str("HOST", default="") or "127.0.0.1"
+HOST = env.str("HOST", default="127.0.0.1")
 PORT = env.int("PORT", default=8000)
 WS_MAX_BYTES = env.int("WS_MAX_BYTES", default=1_048_576)  # largest inbound message
 WS_RATE_LIMIT = env.int("WS_RATE_LIMIT", default=10)  # inbound frames a second, each socket; 0 = no limit
@@ -227,7 +227,7 @@ LANGUAGE_COOKIE_AGE = 31_536_000  # who has chosen a language need not choose it
 LANGUAGE_COOKIE_HTTPONLY = True
 LANGUAGE_COOKIE_SAMESITE = "Lax"
 LANGUAGE_COOKIE_SECURE = HTTPS_ONLY
-TIME_ZONE = env.str("TIME_ZONE", default="") or "UTC"
+TIME_ZONE = env.str("TIME_ZONE", default="UTC")
 if TIME_ZONE not in available_timezones():
     raise ImproperlyConfigured(f"TIME_ZONE={TIME_ZONE}: use a name such as Europe/Berlin, Asia/Shanghai or UTC")
 USE_TZ = True
@@ -244,7 +244,7 @@ STORAGES = {
     },
 }
 
-LOG_LEVEL = env.str("LOG_LEVEL", default="").upper() or "INFO"
+LOG_LEVEL = env.str("LOG_LEVEL", default="INFO").upper()
 if LOG_LEVEL not in logging.getLevelNamesMapping():
     raise ImproperlyConfigured(f"LOG_LEVEL={LOG_LEVEL}: use DEBUG, INFO, WARNING or ERROR")
 LOGGING = {

@@ -334,7 +334,9 @@ def test_a_start_adds_no_second_key(start, line):
     assert start(f"{line}\n")[1] == f"{line}\n"
 
 
-@pytest.mark.parametrize("before", ["", "DEBUG=0\n", "DEBUG=0", "# SECRET_KEY=k\n"])
+@pytest.mark.parametrize(
+    "before", ["", "DEBUG=0\n", "DEBUG=0", "# SECRET_KEY=k\n", "SECRET_KEY=\n", "\ufeffDEBUG=0", "EMAIL_FROM=ü"]
+)
 def test_a_start_adds_a_key_on_a_line_of_its_own_where_there_is_none(start, before):
     after = start(before)[1].splitlines()
 
