@@ -1,4 +1,4 @@
-"""One start at a time makes what is not there yet: keys, tables, the first administrator."""
+"""The data folder, in which one start at a time makes what is not there yet: keys, tables, the first administrator."""
 
 from __future__ import annotations
 
@@ -8,6 +8,21 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from django.core.exceptions import ImproperlyConfigured
+
+
+def make_folder(folder: Path) -> None:
+    """Make DATA_DIR, for its owner alone, where it is not there yet.
+
+    Raises:
+        ImproperlyConfigured: there is a file in its way, or this user may not.
+    """
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        sentence = f"no folder can be made there ({error.strerror}); name one that this user may write to"
+        raise ImproperlyConfigured(f"DATA_DIR={folder}: {sentence}") from None
 
 
 @contextmanager

@@ -19,12 +19,13 @@ from django.utils.translation import gettext_lazy as _
 
 from config import redis, sqlite
 from config.environment import Environment, read_file
+from config.setting_up import make_folder
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 env = Environment()
 DATA_DIR = Path(env.str("DATA_DIR", default=BASE_DIR / "var")).absolute()
-DATA_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
+make_folder(DATA_DIR)
 read_file(DATA_DIR / ".env")
 
 # Security -------------------------------------------------------------------------------------------------

@@ -247,30 +247,86 @@ def test_the_database_is_in_the_data_folder_whatever_its_path_has(tmp_path, fold
     assert parse_url(bell["address"])["path"] == f"{data_dir}/valkey.sock"
 
 
+@pytest.fixture
+def project(tmp_path):
+    """A project whose setup only notes which extras it was asked for, and which then serves nothing."""
+    folder = tmp_path / "project"
+    for name in ("bin", ".venv/bin"):
+        (folder / name).mkdir(parents=True)
+    (folder / "bin/setup").write_text(f'#!/bin/sh\necho "$@" >>{folder}/extras\n')
+    helper = f'exec {sys.executable} {ROOT}/"$@"'
+    (folder / ".venv/bin/python").write_text(f"#!/bin/sh\ncase $1 in bin/*) {helper} ;; esac\n")
+    shutil.copy(ROOT / "bin/run", folder / "bin/run")
+    for program in ("bin/setup", ".venv/bin/python"):
+        (folder / program).chmod(0o755)
+    return folder
+
+
 # Root may write everywhere, unless this is taken away from it.
 WITHOUT_OVERRIDE = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
 
 
-def test_a_data_folder_that_became_read_only_is_one_clear_line(tmp_path):
-    environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-    environment |= {"DATA_DIR": str(tmp_path / "data"), "SECRET_KEY": "x"}
+def answer_about(data_dir, *command, **environment):
+    """What a program, run by somebody who may not write everywhere, says of this folder."""
+    passed_on = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    environment = passed_on | {"DATA_DIR": str(data_dir)} | environment
+    command = [*WITHOUT_OVERRIDE, *command]
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=120)
 
-    def prepare():
-        command = [*WITHOUT_OVERRIDE, sys.executable, "manage.py", "prepare"]
-        return subprocess.run(
-            command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=120
-        )
 
-    assert prepare().returncode == 0
-    (tmp_path / "data" / "static.stamp").write_text("of another version")
-    (tmp_path / "data").chmod(0o555)
-    (tmp_path / "data" / "static.stamp").chmod(0o444)
-    result = prepare()
-    (tmp_path / "data").chmod(0o700)
+MANAGE = {"SECRET_KEY": "x", "PORT": "0"}
+PROGRAMS = {
+    "make run": (["project/bin/run"], {}),
+    "prepare": ([sys.executable, "manage.py", "prepare"], MANAGE),
+    "serve": ([sys.executable, "manage.py", "serve"], MANAGE),
+    "send_notice": ([sys.executable, "manage.py", "send_notice", "Title", "--everyone"], MANAGE),
+}
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+@pytest.mark.parametrize(
+    ("place", "why"),
+    [("file", "File exists"), ("file/below", "Not a directory"), ("read-only/below", "Permission denied")],
+)
+def test_a_data_folder_that_cannot_be_made_is_one_clear_line(tmp_path, project, program, place, why):
+    (tmp_path / "file").touch()
+    (tmp_path / "read-only").mkdir(mode=0o555)
+    data_dir = tmp_path / place
+    [command, *arguments], environment = PROGRAMS[program]
+
+    result = answer_about(data_dir, tmp_path / command, *arguments, **environment)
+
+    sentence = f"no folder can be made there ({why}); name one that this user may write to"
+    assert (result.returncode, result.stdout, result.stderr) == (1, "", f"error: DATA_DIR={data_dir}: {sentence}\n")
+
+
+@pytest.mark.parametrize("program", ["make run", "prepare", "serve"])
+def test_a_data_folder_that_became_read_only_is_one_clear_line(tmp_path, project, program):
+    data_dir = tmp_path / "data"
+    assert answer_about(data_dir, sys.executable, "manage.py", "prepare", **MANAGE).returncode == 0
+    (data_dir / "static.stamp").write_text("of another version")
+    data_dir.chmod(0o555)
+    (data_dir / "static.stamp").chmod(0o444)
+    [command, *arguments], environment = PROGRAMS[program]
+
+    result = answer_about(data_dir, tmp_path / command, *arguments, **environment)
+    data_dir.chmod(0o700)
 
     assert result.returncode == 1
-    assert f"DATA_DIR={tmp_path}/data cannot be written" in result.stderr
-    assert "Traceback" not in result.stderr
+    why = r"( \(Permission denied\))?: is it read-only, or another user's\?"
+    assert re.search(rf"DATA_DIR={data_dir} cannot be written{why}", result.stderr)
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_a_data_folder_that_others_may_write_to_is_one_clear_line(tmp_path):
+    """They could put a socket of theirs in the place of the embedded Valkey's."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data").chmod(0o777)
+
+    result = answer_about(tmp_path / "data", sys.executable, "manage.py", "serve", **MANAGE)
+
+    assert result.returncode == 1
+    assert result.stderr.startswith(f"error: {tmp_path}/data is not a folder that only this user can write to")
     assert len(result.stderr.splitlines()) == 1
 
 
@@ -289,23 +345,15 @@ def test_behind_tls_djangos_own_check_finds_nothing_missing(tmp_path, https_only
 
 
 @pytest.fixture
-def start(tmp_path):
-    """`bin/run` in a project whose setup only notes which extras it was asked for, and which then serves nothing."""
-    (tmp_path / "data").mkdir()
-    for folder in ("bin", ".venv/bin"):
-        (tmp_path / folder).mkdir(parents=True)
-    (tmp_path / "bin/setup").write_text(f'#!/bin/sh\necho "$@" >>{tmp_path}/extras\n')
-    helper = f'exec {sys.executable} {ROOT}/"$@"'
-    (tmp_path / ".venv/bin/python").write_text(f"#!/bin/sh\ncase $1 in bin/*) {helper} ;; esac\n")
-    shutil.copy(ROOT / "bin/run", tmp_path / "bin/run")
-    for program in ("bin/setup", ".venv/bin/python"):
-        (tmp_path / program).chmod(0o755)
+def start(tmp_path, project):
+    """`bin/run` with this `.env`: which extras were set up, and what the file holds then."""
 
     def run(secrets):
+        (tmp_path / "data").mkdir()
         (tmp_path / "data/.env").write_text(secrets)
         environment = {"PATH": os.environ["PATH"], "DATA_DIR": str(tmp_path / "data")}
-        subprocess.run([tmp_path / "bin/run"], env=environment, check=True, timeout=60)
-        return (tmp_path / "extras").read_text().split(), (tmp_path / "data/.env").read_text()
+        subprocess.run([project / "bin/run"], env=environment, check=True, timeout=60)
+        return (project / "extras").read_text().split(), (tmp_path / "data/.env").read_text()
 
     return run
 

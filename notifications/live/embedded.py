@@ -47,9 +47,13 @@ class EmbeddedValkey(threading.Thread):
             time.sleep(0.02)
         return False
 
-    def run(self) -> None:
+    def start(self) -> None:
+        """Raises ImproperlyConfigured: the folder is not ours alone."""
         self._socket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         check_ours(self._socket.parent)
+        super().start()
+
+    def run(self) -> None:
         with open(self._socket.with_suffix(".lock"), "w", opener=_open_no_link) as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             while not self._stopping.is_set():

@@ -1,4 +1,4 @@
-"""Which language does a command speak? That of the shell it was typed into."""
+"""What our commands have in common: the language of the shell they were typed into, and one complaint."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import translation
+from django.utils.translation import gettext as _
 
 # As gettext does: the first that says anything is the one that counts.
 VARIABLES = ("LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG")
@@ -43,3 +45,8 @@ class ShellCommand(BaseCommand):
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
         self.help = str(self.help)  # argparse takes no lazy text
         return super().create_parser(prog_name, subcommand, **kwargs)
+
+
+def cannot_be_written() -> CommandError:
+    sentence = _("DATA_DIR=%(folder)s cannot be written: is it read-only, or another user's?")
+    return CommandError(sentence % {"folder": settings.DATA_DIR})

@@ -99,7 +99,13 @@ PROTECTIONS = {
     ),
     "join-before-replay": Protection(
         "what comes while a page is replayed waits in its outbox",
-        ((CONNECTION, "                self._outbox.put(text, position, bounded=self._blocked_since is not None)\n", "                pass\n"),),
+        (
+            (
+                CONNECTION,
+                "                self._outbox.put(text, position, bounded=self._blocked_since is not None)\n",
+                "                pass\n",
+            ),
+        ),
         "server-killed-the-only-one",
     ),
     "all-or-nothing": Protection(

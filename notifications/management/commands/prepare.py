@@ -16,14 +16,14 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.staticfiles.finders import get_finders
-from django.core.management import CommandError, call_command
+from django.core.management import call_command
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from config.setting_up import alone_in
-from notifications.management.shell import ShellCommand
+from notifications.management.shell import ShellCommand, cannot_be_written
 
 ADMIN = "admin"
 
@@ -42,7 +42,6 @@ class Command(ShellCommand):
         )
 
     def handle(self, *, greet: bool, **options: Any) -> None:
-        settings.DATA_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
             with alone_in(settings.DATA_DIR):
                 close_to_others(settings.DATA_DIR)
@@ -52,8 +51,7 @@ class Command(ShellCommand):
         except (OSError, DatabaseError) as error:
             if os.access(settings.DATA_DIR, os.W_OK):
                 raise
-            sentence = _("DATA_DIR=%(folder)s cannot be written (%(error)s): is it read-only, or another user's?")
-            raise CommandError(sentence % {"folder": settings.DATA_DIR, "error": error}) from error
+            raise cannot_be_written() from error
         if greet:
             self.stdout.write(what_to_try())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from typing import Any
@@ -15,7 +16,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from config.redis import NO_LAYER, embedded_url
 from notifications.live import server
 from notifications.live.embedded import EmbeddedValkey
-from notifications.management.shell import ShellCommand
+from notifications.management.shell import ShellCommand, cannot_be_written
 
 EVERY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104  # to compare with
 
@@ -38,6 +39,8 @@ class Command(ShellCommand):
         if not 0 <= port <= 65535:
             sentence = _("--port %(port)d: choose one from 0 (any free one) to 65535")
             raise CommandError(sentence % {"port": port}, returncode=2)
+        if _uses_data_dir() and not os.access(settings.DATA_DIR, os.W_OK):
+            raise cannot_be_written()
         try:
             listener = server.listen_on(host, port)
         except OSError as error:
@@ -73,8 +76,17 @@ class Command(ShellCommand):
         self.stdout.flush()
 
 
+def _uses_data_dir() -> bool:
+    """With PostgreSQL and a Redis elsewhere, nothing is written there once it is prepared."""
+    return not settings.DATABASE_URL or _embeds_valkey()
+
+
+def _embeds_valkey() -> bool:
+    return settings.REDIS_URL != NO_LAYER and embedded_url(settings.DATA_DIR) == settings.REDIS_URL
+
+
 def _start_valkey() -> EmbeddedValkey | None:
-    if settings.REDIS_URL == NO_LAYER or embedded_url(settings.DATA_DIR) != settings.REDIS_URL:
+    if not _embeds_valkey():
         return None
     valkey = EmbeddedValkey(settings.REDIS_URL)
     valkey.start()
